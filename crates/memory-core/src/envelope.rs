@@ -1,0 +1,1 @@
+//! The checksummed header in front of every stored payload.

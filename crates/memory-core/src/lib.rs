@@ -1,0 +1,36 @@
+//! The domain of memory-mcp: what an episode is, what is learned from it, how it is recalled.
+//!
+//! No I/O, no environment, no clock but the one it is given: everything here can be tested with
+//! values alone, and everything that stores or serves episodes depends on it.
+//!
+//! # Layout
+//!
+//! - [`episode`]: [`Episode`], [`Step`], [`Outcome`], [`Reward`], metadata, ids, limits, validation
+//! - [`learning`]: reward scoring, reflection, patterns and heuristics with their evidence
+//! - [`recall`]: query words, ranking and fusion, the token budget, rendering for a context window
+//! - [`store`]: the port [`EpisodeStore`] that every storage engine implements, batch first
+//! - [`memory`]: [`Memory`], the life of an episode on top of any store
+//! - [`redact`]: secrets are taken out of text before it is stored
+//! - [`envelope`]: the checksummed header in front of every stored payload
+//! - [`record`]: the export format, one JSON record a line
+//! - [`clock`], [`error`]
+
+pub mod clock;
+pub mod envelope;
+pub mod episode;
+pub mod error;
+pub mod learning;
+pub mod memory;
+pub mod recall;
+pub mod record;
+pub mod redact;
+pub mod store;
+
+pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use episode::{
+    Complexity, Context, Episode, EpisodeId, LessonId, MetadataValue, Outcome, OutcomeKind,
+    RawJson, Reflection, Reward, RewardSource, Source, Step, WriteId,
+};
+pub use error::{Error, Result};
+pub use memory::Memory;
+pub use store::EpisodeStore;
