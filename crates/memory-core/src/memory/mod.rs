@@ -1,0 +1,58 @@
+//! The life of an episode on top of any store: start, log steps, complete, recall, forget.
+//!
+//! Every write path runs through here, so this is where text is redacted and lessons are drawn.
+//!
+//! - `lifecycle`: start, log steps, complete
+//! - `intake`: episodes and records that come from files
+//! - `recollect`: recall, feedback, forget
+
+mod intake;
+mod lifecycle;
+mod recollect;
+
+pub use intake::Intake;
+pub use lifecycle::{Completed, Completion, NewEpisode, StepsLogged};
+
+use std::sync::Arc;
+
+use crate::clock::{Clock, Timestamp};
+use crate::episode::WriteId;
+use crate::error::{Error, Result};
+use crate::store::{EpisodeStore, Write, Written};
+
+/// An episodic memory: a store, a clock, and the rules of the domain between them.
+pub struct Memory<S> {
+    store: S,
+    clock: Arc<dyn Clock>,
+}
+
+impl<S: EpisodeStore> Memory<S> {
+    /// A memory on `store`.
+    pub fn new(store: S, clock: Arc<dyn Clock>) -> Self {
+        Memory { store, clock }
+    }
+
+    /// The store below, for reads that need no rules: get, list, scan, counts.
+    pub fn store(&self) -> &S {
+        &self.store
+    }
+
+    /// The time by this memory's clock.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn fresh_write_id(&self) -> WriteId {
+        WriteId::generate(self.now())
+    }
+
+    async fn write_one(&self, write: Write) -> Result<Written> {
+        let mut results = self.store.write(vec![write]).await?;
+        results.pop().unwrap_or_else(|| {
+            Err(Error::Engine {
+                context: "writing".into(),
+                message: "the store gave no result for the write".into(),
+            })
+        })
+    }
+}
