@@ -9,11 +9,16 @@ pub(crate) struct Totals {
     pub(crate) passed: u64,
     pub(crate) failed: u64,
     pub(crate) ignored: u64,
+    /// The names of those that failed, as far as they were printed.
+    pub(crate) failures: Vec<String>,
 }
 
 impl Totals {
-    /// Adds a line such as `test result: ok. 3 passed; 0 failed; 1 ignored; ...`; any other is no news.
+    /// Adds a line such as `test result: ok. 3 passed; 0 failed; 1 ignored; ...` or `test name ...
+    /// FAILED`; any other is no news.
     pub(crate) fn see(&mut self, line: &str) {
+        let test = line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED"));
+        self.failures.extend(test.map(str::to_owned));
         let Some(result) = line.strip_prefix("test result: ") else { return };
         self.binaries += 1;
         let counts = result.split_once(". ").map_or(result, |(_verdict, counts)| counts);
@@ -32,7 +37,7 @@ impl Totals {
 
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { binaries, passed, failed, ignored } = self;
+        let Self { binaries, passed, failed, ignored, .. } = self;
         write!(
             f,
             "{passed} passed; {failed} failed; {ignored} ignored; in {binaries} test binaries"
@@ -48,8 +53,19 @@ mod tests {
     fn totals_add_up_over_test_binaries() {
         let mut totals = Totals::default();
         totals.see("running 3 tests");
+        totals.see("test good ... ok");
+        totals.see("test module::bad ... FAILED");
         totals.see("test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s");
         totals.see("test result: FAILED. 2 passed; 5 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s");
-        assert_eq!(totals, Totals { binaries: 2, passed: 5, failed: 5, ignored: 1 });
+        assert_eq!(
+            totals,
+            Totals {
+                binaries: 2,
+                passed: 5,
+                failed: 5,
+                ignored: 1,
+                failures: vec!["module::bad".into()]
+            }
+        );
     }
 }
