@@ -1,1 +1,16 @@
-//! stub
+//! What the tests lean on. Unpublished; it panics freely, because a test that cannot set up its
+//! world has failed.
+//!
+//! # Layout
+//!
+//! - [`npm`]: installs the pinned npm packages once, or says why tests are skipped
+//! - [`python`]: the same for the pinned Python packages
+//! - [`sqld`]: a real libSQL server on loopback: start, stop, kill, restart, tokens, replicas
+//! - [`proxy`]: a TCP and TLS proxy that counts, delays and breaks things
+
+#![expect(clippy::expect_used, clippy::panic, reason = "a broken test set-up fails the test")]
+
+pub mod npm;
+pub mod proxy;
+pub mod python;
+pub mod sqld;
