@@ -50,12 +50,13 @@ fn install() -> io::Result<PathBuf> {
 }
 
 fn run(command: &mut Command) -> io::Result<()> {
-    let output = command.output()?;
+    let program = command.get_program().to_owned();
+    let output = command.output().map_err(|e| io::Error::other(format!("{program:?}: {e}")))?;
     if output.status.success() {
         return Ok(());
     }
     // venv writes its errors to stdout, pip to stderr.
     let words = [output.stdout, output.stderr].concat();
     let words = String::from_utf8_lossy(&words);
-    Err(io::Error::other(format!("{:?}: {}", command.get_program(), words.trim())))
+    Err(io::Error::other(format!("{program:?}: {}", words.trim())))
 }
