@@ -63,7 +63,7 @@ fn story(protocol: &str, client: impl Fn() -> Command) {
     let failure = json!({
         "outcome": "failure",
         "verdict": "the wheel of psycopg2 does not build",
-        "reflection": "install libpq-dev before building psycopg2",
+        "reflection": { "next_time": ["install libpq-dev before building psycopg2"] },
     });
     let failed = attempt(&mut session, FEW, failure);
     let success = json!({ "outcome": "success", "verdict": "all migrations apply" });
