@@ -112,3 +112,79 @@ pub struct ScoredLesson {
     /// The latest evidence, at most a handful of ids.
     pub evidence: Vec<EpisodeId>,
 }
+
+/// The z value of a one-sided 90% interval: strict enough that one lucky run is no rule, mild
+/// enough that three good runs out of three count.
+const WILSON_Z: f64 = 1.281_551_565_545;
+
+/// Evidence of this age counts half: tools and code bases change within months.
+const HALF_LIFE_DAYS: f64 = 180.0;
+
+const SECONDS_PER_DAY: f64 = 86_400.0;
+
+impl LessonStats {
+    /// How sure one can be, 0 to 1, that following the lesson goes well.
+    ///
+    /// The lower bound of Wilson's score interval (Wilson 1927) for the share of successes, where
+    /// `helped` counts as one more success and `did_not_help` as one more failure, and all counts
+    /// fade with a half-life of 180 days since the lesson was last seen: old evidence weighs less
+    /// and so the bound falls. 0 without evidence, and once anyone said `wrong`.
+    pub fn confidence(&self, now: Timestamp) -> f64 {
+        if self.is_wrong() {
+            return 0.0;
+        }
+        let age_days = (now.seconds_since(self.last_seen) / SECONDS_PER_DAY).max(0.0);
+        let weight = 0.5f64.powf(age_days / HALF_LIFE_DAYS);
+        let successes = (self.successes + self.helped) as f64 * weight;
+        let total = (self.uses + self.helped + self.did_not_help) as f64 * weight;
+        wilson_lower_bound(successes.min(total), total)
+    }
+
+    /// True once someone said that the lesson is wrong: recall leaves it out.
+    pub fn is_wrong(&self) -> bool {
+        self.wrong > 0
+    }
+}
+
+fn wilson_lower_bound(successes: f64, total: f64) -> f64 {
+    if total <= 0.0 {
+        return 0.0;
+    }
+    let (p, z2) = (successes / total, WILSON_Z * WILSON_Z);
+    let centre = p + z2 / (2.0 * total);
+    let spread = WILSON_Z * ((p * (1.0 - p) + z2 / (4.0 * total)) / total).sqrt();
+    ((centre - spread) / (1.0 + z2 / total)).clamp(0.0, 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stats(uses: u64, successes: u64) -> LessonStats {
+        LessonStats { uses, successes, ..LessonStats::default() }
+    }
+
+    #[test]
+    fn more_evidence_at_the_same_rate_is_more_confidence() {
+        let now = Timestamp(0);
+        let confidence = |uses, successes| stats(uses, successes).confidence(now);
+        assert_eq!(confidence(0, 0), 0.0);
+        assert!(confidence(1, 1) < confidence(3, 3) && confidence(3, 3) < confidence(30, 30));
+        assert!(confidence(30, 15) < confidence(3, 3));
+        assert_eq!(confidence(5, 0), 0.0);
+        // Reference value of the formula for 8 of 10.
+        assert!((confidence(10, 8) - 0.601_6).abs() < 0.001, "{}", confidence(10, 8));
+    }
+
+    #[test]
+    fn confidence_fades_with_age_and_moves_with_feedback() {
+        let day = 86_400_000_000;
+        let base = stats(10, 9);
+        let fresh = base.confidence(Timestamp(0));
+        assert!(base.confidence(Timestamp(360 * day)) < fresh);
+        assert_eq!(base.confidence(Timestamp(-day)), fresh);
+        assert!(LessonStats { helped: 3, ..base }.confidence(Timestamp(0)) > fresh);
+        assert!(LessonStats { did_not_help: 3, ..base }.confidence(Timestamp(0)) < fresh);
+        assert_eq!(LessonStats { wrong: 1, ..base }.confidence(Timestamp(0)), 0.0);
+    }
+}

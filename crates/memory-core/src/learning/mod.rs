@@ -1,14 +1,18 @@
 //! What an episode teaches: its reward, a reflection, patterns and heuristics.
 //!
+//! - [`trace`]: what the steps of a run say: failures, recoveries, the step that decided it
+//! - [`signature`]: errors and actions without their particulars, so that equal ones meet
 //! - [`lesson`]: [`Lesson`], its evidence and statistics, confidence
 //! - [`reward`]: scoring a completed episode
-//! - [`reflect`]: what worked, what failed, what to do next time
-//! - [`extract`]: patterns and heuristics out of one episode
+//! - [`reflect`](mod@reflect): what worked, what failed, what to do next time
+//! - [`extract`](mod@extract): patterns and heuristics out of one episode
 
 pub mod extract;
 pub mod lesson;
 pub mod reflect;
 pub mod reward;
+pub mod signature;
+pub mod trace;
 
 pub use extract::extract;
 pub use lesson::{Evidence, Lesson, LessonKind, LessonStats, ScoredLesson};

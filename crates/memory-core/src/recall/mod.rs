@@ -1,6 +1,25 @@
 //! From a task to what helps with it.
 //!
 //! - [`text`]: how text becomes index terms, for documents and queries alike
+//! - [`terms`]: the words that say nothing by themselves
 //! - [`document`]: what of an episode is searchable, by field
+//! - [`query`]: what is asked, and what comes back
+//! - [`rank`]: which episodes answer a query, in which order, and why
+//! - [`relevance`]: how much of a query an episode covers, and when that is nothing
+//! - [`render`]: the answer within its token budget, as JSON and as text
+//! - `item`: one episode within its share of the budget
+//! - [`tokens`]: an upper estimate of what a text costs in a model's context window
+
 pub mod document;
+mod item;
+pub mod query;
+pub mod rank;
+pub mod relevance;
+pub mod render;
+pub mod terms;
 pub mod text;
+pub mod tokens;
+
+pub use query::{Mode, Recall, RecallItem, RecallLesson, RecallQuery};
+pub use rank::{Candidates, FeedbackCounts, Ranked, Ranking, rank};
+pub use render::render;

@@ -1,0 +1,262 @@
+//! What the steps of a run say: failures, recoveries, the step that decided it.
+
+use std::collections::HashSet;
+
+use super::signature::{action_shape, error_signature, is_shell};
+use crate::episode::{Episode, Step};
+
+/// Lines at either end of an observation in which an error would be announced.
+const ERROR_LINES: usize = 3;
+
+/// Beginnings of lines (lower case) that announce an error.
+const ERROR_STARTS: &[&str] = &[
+    "error",
+    "fatal",
+    "traceback",
+    "exception",
+    "panic",
+    "bash:",
+    "sh:",
+    "/bin/bash:",
+    "/bin/sh:",
+    "syntaxerror",
+    "usage:",
+];
+
+/// Parts of lines (lower case) that announce an error.
+const ERROR_PARTS: &[&str] = &[
+    "command not found",
+    "no such file or directory",
+    "permission denied",
+    "syntax error",
+    "error:",
+    "exception:",
+    "timed out",
+    "cannot access",
+    "cannot open",
+    "not recognized",
+    "did not pass",
+    "incorrect",
+];
+
+/// Names of tools and programs, or beginnings of such names, that look and change nothing.
+const LOOKING: &[&str] = &[
+    "calculate",
+    "cat",
+    "check",
+    "describe",
+    "explain",
+    "fetch",
+    "find",
+    "get",
+    "glob",
+    "goto",
+    "grep",
+    "head",
+    "list",
+    "lookup",
+    "ls",
+    "open",
+    "pwd",
+    "query",
+    "read",
+    "scroll",
+    "search",
+    "show",
+    "tail",
+    "think",
+    "todowrite",
+    "tree",
+    "view",
+    "web",
+    "which",
+];
+
+/// What went wrong in a step, in one line; `None` when nothing did, as far as one can see.
+///
+/// The step's own `error` comes first. An observation is searched only when nobody said that the
+/// step went well.
+pub fn step_error(step: &Step) -> Option<&str> {
+    if let Some(error) = step.error.as_deref().filter(|e| !e.trim().is_empty()) {
+        return Some(error_line(error));
+    }
+    if step.success == Some(true) {
+        return None;
+    }
+    announced_error(&step.observation).or_else(|| {
+        let said = step.observation.lines().map(str::trim).find(|line| !line.is_empty());
+        (step.success == Some(false)).then(|| said.unwrap_or("failed without a message"))
+    })
+}
+
+/// The line of an error text that names the error: the last of a stack trace, else the first.
+fn error_line(error: &str) -> &str {
+    let lines = || error.lines().map(str::trim).filter(|line| !line.is_empty());
+    if error.contains("Traceback (most recent call last)") {
+        return lines().next_back().unwrap_or("error");
+    }
+    lines().find(|line| announces(line)).or_else(|| lines().next()).unwrap_or("error")
+}
+
+fn announced_error(observation: &str) -> Option<&str> {
+    let lines = || observation.lines().map(str::trim).filter(|line| !line.is_empty());
+    let first = lines().take(ERROR_LINES).find(|line| announces(line))?;
+    if first.starts_with("Traceback") {
+        return lines().next_back();
+    }
+    Some(first)
+}
+
+fn announces(line: &str) -> bool {
+    let head: String = line.chars().take(160).flat_map(char::to_lowercase).collect();
+    ERROR_STARTS.iter().any(|start| head.starts_with(start))
+        || ERROR_PARTS.iter().any(|part| head.contains(part))
+}
+
+/// True for a step that looks around and changes nothing, as far as its name tells.
+pub fn is_looking(step: &Step) -> bool {
+    let Some(shape) = action_shape(step) else { return true };
+    let shape = shape.to_ascii_lowercase();
+    let first = shape.split([' ', '_', '-', '|', ';', '.']).next().unwrap_or("");
+    LOOKING.iter().any(|name| {
+        first == *name
+            || (shape.len() > name.len() + 3 && name.len() > 3 && shape.starts_with(name))
+    })
+}
+
+/// An error, and the step after which work went on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recovery {
+    /// Index of the last step that failed this way.
+    pub failed: usize,
+    /// How many steps failed before work went on.
+    pub attempts: usize,
+    /// Index of the first step after it that worked.
+    pub next: usize,
+    /// Index of the step at which the failed kind of action worked again; often that of `next`.
+    pub fixed: Option<usize>,
+    /// Signature of the error.
+    pub signature: String,
+}
+
+/// Where a run failed and went on, in order.
+pub fn recoveries(steps: &[Step]) -> Vec<Recovery> {
+    let mut found = Vec::new();
+    let mut failing: Option<(usize, usize)> = None;
+    for (i, step) in steps.iter().enumerate() {
+        let Some(shape) = action_shape(step) else { continue };
+        if step_error(step).is_some() {
+            let attempts = failing.map_or(0, |(_, n)| n) + 1;
+            failing = Some((i, attempts));
+            continue;
+        }
+        let Some((failed, attempts)) = failing.take() else { continue };
+        let Some(failed_step) = steps.get(failed) else { continue };
+        let failed_shape = action_shape(failed_step);
+        let fixed = if failed_shape.as_deref() == Some(shape.as_str()) {
+            Some(i)
+        } else {
+            works_again(steps, i, failed_shape.as_deref())
+        };
+        let signature = error_signature(step_error(failed_step).unwrap_or(""));
+        found.push(Recovery { failed, attempts, next: i, fixed, signature });
+    }
+    found
+}
+
+/// The next step of `shape` after `from`, if it worked.
+fn works_again(steps: &[Step], from: usize, shape: Option<&str>) -> Option<usize> {
+    let next = steps.iter().enumerate().skip(from + 1);
+    let same = next.into_iter().find(|(_, step)| action_shape(step).as_deref() == shape);
+    same.filter(|(_, step)| step_error(step).is_none()).map(|(i, _)| i)
+}
+
+/// Indexes of the steps that tell what was done, most telling first: the step that decided the
+/// run, then what changed something, latest first, then the rest. Equal actions appear once.
+pub fn telling_steps(episode: &Episode) -> Vec<usize> {
+    let steps = &episode.steps;
+    let has_tools = steps.iter().any(|step| !step.tool.trim().is_empty());
+    let eligible = |step: &Step| has_tools != step.tool.trim().is_empty() || !has_tools;
+    let mut order: Vec<(u8, usize)> = Vec::new();
+    let deciding = deciding_step(episode);
+    for (i, step) in steps.iter().enumerate().filter(|(_, step)| eligible(step)) {
+        let rank = match (Some(i) == deciding, step_error(step).is_some(), is_looking(step)) {
+            (true, ..) => 0,
+            (_, false, false) => 1,
+            (_, true, false) => 2,
+            (_, false, true) => 3,
+            (_, true, true) => 4,
+        };
+        order.push((rank, i));
+    }
+    order.sort_by_key(|&(rank, i)| (rank, std::cmp::Reverse(i)));
+    let mut seen = HashSet::new();
+    order.retain(|&(_, i)| {
+        steps.get(i).is_some_and(|s| seen.insert((&s.tool, &s.action, s.parameters.as_str())))
+    });
+    order.into_iter().map(|(_, i)| i).collect()
+}
+
+/// The step that decided a run: the last one that worked and, for tools that are called by name
+/// rather than by command line, changed something. For speech alone: the last words.
+pub fn deciding_step(episode: &Episode) -> Option<usize> {
+    let working: Vec<(usize, &Step)> = episode
+        .steps
+        .iter()
+        .enumerate()
+        .filter(|(_, step)| !step.tool.trim().is_empty() && step_error(step).is_none())
+        .collect();
+    let (last, step) = match working.last() {
+        Some(&(i, step)) => (i, step),
+        None => return episode.steps.len().checked_sub(1),
+    };
+    let tool = step.tool.to_ascii_lowercase();
+    let by_name = !is_shell(&tool) && !tool.contains("sql");
+    if by_name && is_looking(step) {
+        let changing = working.iter().rev().find(|(_, step)| !is_looking(step));
+        return Some(changing.map_or(last, |&(i, _)| i));
+    }
+    Some(last)
+}
+
+/// What a step did, in its own words: the action, and the parameters it does not repeat.
+pub fn action_text(step: &Step) -> String {
+    let action = step.action.trim();
+    let parameters = step.parameters.as_str();
+    if step.parameters.is_empty() || action.contains(parameters) {
+        return if action.is_empty() { step.tool.clone() } else { action.to_owned() };
+    }
+    let name = if action.is_empty() { step.tool.as_str() } else { action };
+    if repeats(action, parameters) { action.to_owned() } else { format!("{name} {parameters}") }
+}
+
+/// True when the one thing that the parameters hold is the action itself, as in `{"command": ...}`.
+fn repeats(action: &str, parameters: &str) -> bool {
+    let Ok(value) = serde_json::from_str::<serde_json::Value>(parameters) else { return false };
+    let Some(map) = value.as_object() else { return false };
+    map.values()
+        .any(|v| v.as_str().is_some_and(|text| text.len() > 3 && action.contains(text.trim())))
+}
+
+/// `text` on one line, cut to `max` characters.
+pub fn one_line(text: &str, max: usize) -> String {
+    let mut out = String::new();
+    for word in text.split_whitespace() {
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        out.push_str(word);
+        if out.len() > 4 * max {
+            break;
+        }
+    }
+    match out.char_indices().nth(max) {
+        Some((end, _)) => {
+            out.truncate(end);
+            out.truncate(out.trim_end().len());
+            out.push('…');
+            out
+        }
+        None => out,
+    }
+}

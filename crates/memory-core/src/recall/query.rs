@@ -1,0 +1,171 @@
+//! What is asked, and what comes back.
+
+use serde::{Deserialize, Serialize};
+
+use super::text::query_terms;
+use crate::episode::EpisodeId;
+use crate::error::{Error, Result};
+use crate::store::{Filter, Scope, SearchQuery};
+
+/// Episodes that are read and ranked for one recall. Beyond this the index's own order decides:
+/// what helps is practically always among the first few dozen, and each costs a decode.
+const CANDIDATES: usize = 64;
+
+/// A request for what helps with a task.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecallQuery {
+    /// The task, in the words in which it was given.
+    pub task: String,
+    /// Whose episodes.
+    pub scope: Scope,
+    /// Which of them. Running episodes come back only when `states` asks for them.
+    pub filter: Filter,
+    /// Episodes to return, at most.
+    pub limit: usize,
+    /// Tokens of the whole answer, at most, as [`tokens::estimate`](super::tokens::estimate) counts.
+    pub budget_tokens: usize,
+}
+
+impl RecallQuery {
+    /// Episodes returned unless asked otherwise: both sides of one task, and a few similar ones.
+    pub const DEFAULT_LIMIT: usize = 5;
+    /// Most episodes that one recall returns; a listing is for more.
+    pub const MAX_LIMIT: usize = 50;
+    /// Tokens unless asked otherwise.
+    pub const DEFAULT_BUDGET_TOKENS: usize = 1000;
+    /// Fewer tokens cannot hold one result with its id.
+    pub const MIN_BUDGET_TOKENS: usize = 100;
+
+    /// Everything about `task` in `scope`, with the default limit and budget.
+    pub fn new(task: impl Into<String>, scope: Scope) -> Self {
+        RecallQuery {
+            task: task.into(),
+            scope,
+            filter: Filter::default(),
+            limit: Self::DEFAULT_LIMIT,
+            budget_tokens: Self::DEFAULT_BUDGET_TOKENS,
+        }
+    }
+
+    /// Checks the task, the limit and the budget.
+    pub fn validate(&self) -> Result<()> {
+        if self.task.trim().is_empty() {
+            return Err(Error::invalid("task", "is empty; say in a few words what is to be done"));
+        }
+        if !(1..=Self::MAX_LIMIT).contains(&self.limit) {
+            let problem = format!("is {}; give a number from 1 to {}", self.limit, Self::MAX_LIMIT);
+            return Err(Error::invalid("limit", problem));
+        }
+        if self.budget_tokens < Self::MIN_BUDGET_TOKENS {
+            let problem = format!(
+                "is {}; one result needs at least {}",
+                self.budget_tokens,
+                Self::MIN_BUDGET_TOKENS
+            );
+            return Err(Error::invalid("budget_tokens", problem));
+        }
+        Ok(())
+    }
+
+    /// The search that finds the candidates.
+    pub fn search(&self) -> SearchQuery {
+        SearchQuery {
+            scope: self.scope.clone(),
+            terms: query_terms(&self.task),
+            filter: self.filter.clone(),
+            limit: CANDIDATES.max(2 * self.limit),
+        }
+    }
+}
+
+/// How candidates were found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// By their words alone.
+    Lexical,
+}
+
+/// What helps with a task, within the token budget.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Recall {
+    /// How it was found.
+    pub mode: Mode,
+    /// Why there is nothing, when there is nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nothing_relevant: Option<String>,
+    /// Best first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub items: Vec<RecallItem>,
+    /// Lessons that apply, surest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lessons: Vec<RecallLesson>,
+    /// Relevant episodes that the budget left no room for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub left_out: u32,
+    /// Estimated tokens of this answer as JSON.
+    pub tokens: usize,
+}
+
+/// One recalled episode.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RecallItem {
+    /// To read all of it.
+    pub id: EpisodeId,
+    /// Its task, possibly shortened.
+    pub task: String,
+    /// `success`, `partial`, `failure`, ...
+    pub outcome: String,
+    /// Its reward, to three digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reward: Option<f64>,
+    /// What was done, in order: of a success always the action that reached the goal.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub done: Vec<String>,
+    /// Reflection: what to do next time, what failed, what worked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lessons: Vec<String>,
+    /// Why it was chosen.
+    pub why: String,
+    /// Other runs of the same task with the same actions, left out.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub alike: u32,
+}
+
+/// One lesson that applies.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RecallLesson {
+    /// When it applies.
+    pub when: String,
+    /// What to do.
+    #[serde(rename = "do")]
+    pub action: String,
+    /// How often it went well: `5 of 6`.
+    pub worked: String,
+    /// 0 to 1: see [`LessonStats::confidence`](crate::learning::LessonStats::confidence).
+    pub confidence: f64,
+    /// Some of the episodes behind it.
+    pub evidence: Vec<EpisodeId>,
+}
+
+fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn impossible_queries_say_what_would_be_possible() {
+        let problem = |edit: fn(&mut RecallQuery)| {
+            let mut query = RecallQuery::new("fix the login test", Scope::All);
+            query.validate().unwrap();
+            edit(&mut query);
+            query.validate().unwrap_err().to_string()
+        };
+        assert!(problem(|q| q.task = " \n".into()).starts_with("task: is empty"));
+        assert!(problem(|q| q.limit = 0).contains("from 1 to 50"));
+        assert!(problem(|q| q.budget_tokens = 99).contains("at least 100"));
+    }
+}

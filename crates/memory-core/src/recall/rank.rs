@@ -1,0 +1,320 @@
+//! Which episodes answer a query, in which order, and why.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::query::RecallQuery;
+use super::relevance::{Match, Needed};
+use super::text::analyze;
+use crate::clock::Timestamp;
+use crate::episode::{Episode, EpisodeId, OutcomeKind};
+use crate::learning::trace::action_text;
+use crate::store::SearchResult;
+
+/// Order of relevance: mostly what the task covers, then what all fields cover, how much else the
+/// task is about, and what the index thought. They sum to 1.
+const IN_TASK: f64 = 0.6;
+const IN_ALL: f64 = 0.2;
+const FOCUS: f64 = 0.1;
+const BM25: f64 = 0.1;
+
+/// The same task comes before any similar one, whatever else speaks for that.
+const SAME_TASK: f64 = 1.0;
+
+/// What a good outcome adds: it decides between tasks that are nearly equally similar.
+const QUALITY: f64 = 0.1;
+
+/// What being from today adds; it halves every [`RECENCY_HALF_LIFE_DAYS`].
+const RECENCY: f64 = 0.03;
+const RECENCY_HALF_LIFE_DAYS: f64 = 90.0;
+
+/// What unanimous feedback adds or takes.
+const FEEDBACK: f64 = 0.1;
+
+/// A task this much less relevant than the best one is not worth its tokens.
+const RELATIVE_CUT_OFF: f64 = 0.5;
+
+/// Runs of one task that are returned, by side: both sides of the coin, no more than is telling.
+const SAME_TASK_SUCCESSES: usize = 2;
+const SAME_TASK_OTHERS: usize = 2;
+const SIMILAR_TASK_SUCCESSES: usize = 1;
+const SIMILAR_TASK_OTHERS: usize = 1;
+
+/// Words of the query named in a reason.
+const WORDS_IN_REASON: usize = 4;
+
+/// What users said about a recalled episode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FeedbackCounts {
+    /// It helped.
+    pub helped: u64,
+    /// It did not.
+    pub did_not_help: u64,
+    /// It is wrong: never returned again.
+    pub wrong: u64,
+}
+
+/// What a search found, with all that is needed to rank it.
+#[derive(Debug, Clone, Copy)]
+pub struct Candidates<'a> {
+    /// The answer to [`RecallQuery::search`].
+    pub found: &'a SearchResult,
+    /// The episodes of its hits, in any order.
+    pub episodes: &'a [Arc<Episode>],
+    /// What users said about them; absent means nothing.
+    pub feedback: &'a HashMap<EpisodeId, FeedbackCounts>,
+}
+
+/// One episode of a ranking.
+#[derive(Debug, Clone)]
+pub struct Ranked {
+    /// The episode.
+    pub episode: Arc<Episode>,
+    /// What it was ordered by; comparable within one ranking only.
+    pub score: f64,
+    /// Its task is the query, word for word.
+    pub same_task: bool,
+    /// Why it was chosen, most important first.
+    pub why: Vec<String>,
+    /// Other runs of the same task with the same actions and outcome, left out.
+    pub alike: Vec<EpisodeId>,
+}
+
+/// The answer to a query, before the token budget.
+#[derive(Debug, Clone, Default)]
+pub struct Ranking {
+    /// Best first.
+    pub results: Vec<Ranked>,
+    /// Why there is nothing, when there is nothing.
+    pub nothing_relevant: Option<String>,
+}
+
+/// Ranks the candidates of a query.
+///
+/// Episodes of one task stand together, the most relevant task first:
+///
+/// ```text
+/// relevance = 0.6 * share of the query's information in the task
+///           + 0.2 * share in all fields, weighted + 0.1 * focus + 0.1 * bm25 / best bm25
+///           + 1 when the task is the query
+/// score     = relevance + 0.1 * quality + 0.03 * 0.5 ^ (age / 90 days) ± 0.1 * feedback
+/// ```
+///
+/// Within a task: success, partial by reward, failure, unjudged, abstained, abandoned, running;
+/// the higher reward, then the later run first.
+pub fn rank(query: &RecallQuery, candidates: &Candidates<'_>, now: Timestamp) -> Ranking {
+    let needed = Needed::new(&query.task, candidates.found);
+    let with_running = query.filter.states.iter().any(|state| state == "running");
+    let eligible = candidates.episodes.iter().filter(|episode| {
+        let said = candidates.feedback.get(&episode.id).copied().unwrap_or_default();
+        said.wrong == 0 && (with_running || !episode.is_running())
+    });
+    let matched: Vec<(&Arc<Episode>, Match)> =
+        eligible.map(|episode| (episode, needed.matched(episode))).collect();
+    if matched.is_empty() {
+        return nothing("no episode shares a word with the query");
+    }
+    let relevant: Vec<_> = matched.into_iter().filter(|(_, m)| m.is_relevant()).collect();
+    if relevant.is_empty() {
+        return nothing("no episode covers enough of what the query is about");
+    }
+    let scored = relevant
+        .into_iter()
+        .map(|(episode, matched)| Scored::new(episode, matched, candidates, now))
+        .collect();
+    let mut results = select(groups(scored));
+    results.truncate(query.limit);
+    Ranking { results, nothing_relevant: None }
+}
+
+fn nothing(reason: &str) -> Ranking {
+    Ranking { results: Vec::new(), nothing_relevant: Some(reason.to_owned()) }
+}
+
+struct Scored {
+    episode: Arc<Episode>,
+    matched: Match,
+    relevance: f64,
+    score: f64,
+    alike: Vec<EpisodeId>,
+}
+
+impl Scored {
+    fn new(
+        episode: &Arc<Episode>,
+        matched: Match,
+        candidates: &Candidates<'_>,
+        now: Timestamp,
+    ) -> Self {
+        let hits = &candidates.found.hits;
+        let best = hits.iter().map(|hit| hit.score).fold(f64::MIN_POSITIVE, f64::max);
+        let bm25 = hits.iter().find(|hit| hit.id == episode.id).map_or(0.0, |hit| hit.score / best);
+        let relevance = IN_TASK * matched.task
+            + IN_ALL * matched.coverage
+            + FOCUS * matched.focus
+            + BM25 * bm25.clamp(0.0, 1.0)
+            + if matched.same_task { SAME_TASK } else { 0.0 };
+        let said = candidates.feedback.get(&episode.id).copied().unwrap_or_default();
+        let score = relevance
+            + QUALITY * quality(episode)
+            + RECENCY * recency(episode, now)
+            + FEEDBACK * feedback(said);
+        Scored { episode: episode.clone(), matched, relevance, score, alike: Vec::new() }
+    }
+}
+
+/// Place among the runs of one task.
+fn class(episode: &Episode) -> u8 {
+    match episode.outcome.as_ref().map(|outcome| outcome.kind) {
+        Some(OutcomeKind::Success) => 0,
+        Some(OutcomeKind::Partial) => 1,
+        Some(OutcomeKind::Failure) => 2,
+        Some(OutcomeKind::Unjudged) => 3,
+        Some(OutcomeKind::Abstained) => 4,
+        Some(OutcomeKind::Abandoned) => 5,
+        None => 6,
+    }
+}
+
+fn reward(episode: &Episode) -> f64 {
+    episode.reward.as_ref().map_or(0.0, |reward| reward.score)
+}
+
+/// 0 to 1: how much an outcome speaks for a run. A failure still warns.
+fn quality(episode: &Episode) -> f64 {
+    match episode.outcome.as_ref().map(|outcome| outcome.kind) {
+        Some(OutcomeKind::Success) => 0.7 + 0.3 * reward(episode),
+        Some(OutcomeKind::Partial) => 0.3 + 0.4 * reward(episode),
+        Some(OutcomeKind::Failure | OutcomeKind::Unjudged) => 0.3,
+        Some(OutcomeKind::Abstained) => 0.2,
+        Some(OutcomeKind::Abandoned) => 0.1,
+        None => 0.0,
+    }
+}
+
+fn recency(episode: &Episode, now: Timestamp) -> f64 {
+    let then = episode.ended_at.unwrap_or(episode.started_at);
+    let days = (now.seconds_since(then) / 86_400.0).max(0.0);
+    0.5f64.powf(days / RECENCY_HALF_LIFE_DAYS)
+}
+
+/// -1 to 1, towards 0 while few have spoken.
+fn feedback(said: FeedbackCounts) -> f64 {
+    let (helped, not) = (said.helped as f64, said.did_not_help as f64);
+    (helped - not) / (helped + not + 1.0)
+}
+
+/// Runs of one task, best first.
+struct Group {
+    runs: Vec<Scored>,
+    score: f64,
+    relevance: f64,
+}
+
+fn groups(scored: Vec<Scored>) -> Vec<Group> {
+    let mut by_task: HashMap<String, Vec<Scored>> = HashMap::new();
+    for one in scored {
+        by_task.entry(analyze(&one.episode.task_description)).or_default().push(one);
+    }
+    let mut groups: Vec<Group> = by_task
+        .into_values()
+        .map(|mut runs| {
+            runs.sort_by(|a, b| {
+                let key =
+                    |s: &Scored| (class(&s.episode), Reverse(s.episode.started_at), s.episode.id);
+                class(&a.episode)
+                    .cmp(&class(&b.episode))
+                    .then(reward(&b.episode).total_cmp(&reward(&a.episode)))
+                    .then(b.score.total_cmp(&a.score))
+                    .then(key(a).cmp(&key(b)))
+            });
+            let score = runs.iter().map(|s| s.score).fold(f64::MIN, f64::max);
+            let relevance = runs.iter().map(|s| s.relevance).fold(0.0, f64::max);
+            Group { runs: collapse(runs), score, relevance }
+        })
+        .collect();
+    groups.sort_by(|a, b| {
+        let id = |g: &Group| g.runs.first().map(|s| s.episode.id);
+        b.score.total_cmp(&a.score).then(id(a).cmp(&id(b)))
+    });
+    groups
+}
+
+/// Leaves out runs with the same outcome and the same actions as an earlier one.
+fn collapse(runs: Vec<Scored>) -> Vec<Scored> {
+    let mut kept: Vec<Scored> = Vec::new();
+    let mut first: HashMap<(u8, Vec<String>), usize> = HashMap::new();
+    for run in runs {
+        let actions = run.episode.steps.iter().map(|step| normal(&action_text(step))).collect();
+        let key = (class(&run.episode), actions);
+        match first.get(&key).and_then(|&i| kept.get_mut(i)) {
+            Some(same) => same.alike.push(run.episode.id),
+            None => {
+                first.insert(key, kept.len());
+                kept.push(run);
+            }
+        }
+    }
+    kept
+}
+
+fn normal(action: &str) -> String {
+    action.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Both sides of each task, the most relevant task first.
+fn select(groups: Vec<Group>) -> Vec<Ranked> {
+    let best = groups.first().map_or(0.0, |group| group.relevance.min(1.0));
+    let mut results = Vec::new();
+    for group in groups {
+        if group.relevance < RELATIVE_CUT_OFF * best {
+            continue;
+        }
+        let same = group.runs.iter().any(|run| run.matched.same_task);
+        let (mut successes, mut others) = if same {
+            (SAME_TASK_SUCCESSES, SAME_TASK_OTHERS)
+        } else {
+            (SIMILAR_TASK_SUCCESSES, SIMILAR_TASK_OTHERS)
+        };
+        for run in group.runs {
+            let room = if class(&run.episode) == 0 { &mut successes } else { &mut others };
+            if *room > 0 {
+                *room -= 1;
+                results.push(ranked(run));
+            }
+        }
+    }
+    results
+}
+
+fn ranked(run: Scored) -> Ranked {
+    let mut why = Vec::new();
+    if run.matched.same_task {
+        why.push("same task".to_owned());
+    } else {
+        let words: Vec<&str> =
+            run.matched.words.iter().take(WORDS_IN_REASON).map(String::as_str).collect();
+        let percent = (100.0 * run.matched.coverage).round();
+        why.push(format!("covers {percent}% of the query ({})", words.join(", ")));
+    }
+    why.push(
+        match class(&run.episode) {
+            0 => "solved",
+            1 => "partly solved",
+            2 => "failed: shows what does not work",
+            3 => "not judged",
+            4 => "declined: shows where it stopped",
+            5 => "abandoned",
+            _ => "still running",
+        }
+        .to_owned(),
+    );
+    Ranked {
+        score: run.score,
+        same_task: run.matched.same_task,
+        why,
+        alike: run.alike,
+        episode: run.episode,
+    }
+}

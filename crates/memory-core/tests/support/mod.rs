@@ -1,0 +1,173 @@
+//! An in-memory index with BM25 over the analyzed fields, and readers of recorded runs.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "test support")]
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use memory_core::learning::{self, Evidence, Lesson, LessonStats, ScoredLesson};
+use memory_core::recall::document::Document;
+use memory_core::recall::{Candidates, Ranking, Recall, RecallQuery, rank, render};
+use memory_core::store::{Scope, SearchHit, SearchResult};
+use memory_core::{
+    Episode, EpisodeId, LessonId, Outcome, OutcomeKind, Reward, RewardSource, Step, Timestamp,
+};
+use serde_json::Value;
+
+/// The folder of recorded runs beside the project, if it is there.
+pub fn recorded_runs() -> Option<PathBuf> {
+    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
+    if !dir.is_dir() {
+        println!("skipped: no recorded runs at {}", dir.display());
+        return None;
+    }
+    Some(dir)
+}
+
+/// Episodes with an inverted index.
+#[derive(Default)]
+pub struct Index {
+    pub episodes: Vec<Arc<Episode>>,
+    postings: HashMap<String, Vec<(usize, f64)>>,
+    lengths: Vec<f64>,
+    lessons: HashMap<LessonId, (Lesson, Vec<Evidence>)>,
+}
+
+impl Index {
+    pub fn add(&mut self, mut episode: Episode) {
+        episode.reward = episode.reward.take().or_else(|| learning::score(&episode));
+        if episode.reflection.is_empty() {
+            episode.reflection = learning::reflect(&episode);
+        }
+        for (lesson, evidence) in learning::extract(&episode) {
+            episode.lessons.push(lesson.id);
+            let entry = self.lessons.entry(lesson.id).or_insert((lesson, Vec::new()));
+            entry.1.push(evidence);
+        }
+        let document = Document::of(&episode);
+        let place = self.episodes.len();
+        let (mut counts, mut length) = (HashMap::<&str, f64>::new(), 0.0);
+        for (field, weight) in [
+            (&document.task, 4.0),
+            (&document.context, 2.0),
+            (&document.steps, 1.0),
+            (&document.reflection, 2.0),
+        ] {
+            for term in field.split(' ').filter(|t| !t.is_empty()) {
+                *counts.entry(term).or_default() += weight;
+                length += 1.0;
+            }
+        }
+        for (term, count) in counts {
+            self.postings.entry(term.to_owned()).or_default().push((place, count));
+        }
+        self.lengths.push(length);
+        self.episodes.push(Arc::new(episode));
+    }
+
+    /// The best of the episodes that `visible` lets through.
+    pub fn search(&self, query: &RecallQuery, visible: &dyn Fn(&Episode) -> bool) -> SearchResult {
+        let search = query.search();
+        let documents = self.episodes.len() as f64;
+        let average = self.lengths.iter().sum::<f64>() / documents.max(1.0);
+        let mut scores: HashMap<usize, f64> = HashMap::new();
+        let mut document_frequency = Vec::new();
+        for term in &search.terms {
+            let postings = self.postings.get(term).map_or(&[][..], Vec::as_slice);
+            document_frequency.push(postings.len() as u64);
+            let df = postings.len() as f64;
+            let idf = (1.0 + (documents - df + 0.5) / (df + 0.5)).ln();
+            for &(place, count) in postings.iter().filter(|(p, _)| visible(&self.episodes[*p])) {
+                let norm = 1.2 * (0.25 + 0.75 * self.lengths[place] / average);
+                *scores.entry(place).or_default() += idf * count * 2.2 / (count + norm);
+            }
+        }
+        let mut hits: Vec<SearchHit> = scores
+            .into_iter()
+            .map(|(place, score)| SearchHit { id: self.episodes[place].id, score })
+            .collect();
+        hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.id.cmp(&b.id)));
+        hits.truncate(search.limit);
+        SearchResult { hits, documents: self.episodes.len() as u64, document_frequency }
+    }
+
+    pub fn rank(&self, query: &RecallQuery, visible: &dyn Fn(&Episode) -> bool) -> Ranking {
+        let found = self.search(query, visible);
+        let ids: std::collections::HashSet<EpisodeId> = found.hits.iter().map(|h| h.id).collect();
+        let episodes: Vec<Arc<Episode>> =
+            self.episodes.iter().filter(|e| ids.contains(&e.id)).cloned().collect();
+        let feedback = HashMap::new();
+        let candidates = Candidates { found: &found, episodes: &episodes, feedback: &feedback };
+        rank(query, &candidates, NOW)
+    }
+
+    pub fn scored_lessons(&self) -> Vec<ScoredLesson> {
+        self.lessons
+            .values()
+            .map(|(lesson, evidence)| ScoredLesson {
+                lesson: lesson.clone(),
+                stats: LessonStats {
+                    uses: evidence.len() as u64,
+                    successes: evidence.iter().filter(|e| e.success).count() as u64,
+                    last_seen: evidence.iter().map(|e| e.at).max().unwrap(),
+                    ..LessonStats::default()
+                },
+                evidence: evidence.iter().take(5).map(|e| e.episode).collect(),
+            })
+            .collect()
+    }
+
+    pub fn recall(
+        &self,
+        task: &str,
+        budget: usize,
+        lessons: &[ScoredLesson],
+        visible: &dyn Fn(&Episode) -> bool,
+    ) -> (Ranking, Recall) {
+        let mut query = RecallQuery::new(task, Scope::All);
+        query.budget_tokens = budget;
+        let ranking = self.rank(&query, visible);
+        let recall = render(&query, &ranking, lessons, NOW);
+        (ranking, recall)
+    }
+}
+
+/// When the tests take place.
+pub const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
+
+/// Runs of one intercode file, its name in the domain.
+pub fn intercode(text: &str, file: &str, tool: &str) -> Vec<Episode> {
+    let runs: serde_json::Map<String, Value> = serde_json::from_str(text).unwrap();
+    let episode = |(key, run): (String, Value)| {
+        let id = EpisodeId::derive(&[file.as_bytes(), key.as_bytes()]);
+        let task = run["query"].as_str().unwrap();
+        let mut episode = Episode::start(id, "default", task, NOW);
+        episode.task_type = tool.into();
+        episode.context.language = tool.into();
+        episode.context.tags = vec![file.into()];
+        let turns = &run["turn_history"];
+        let list = |name: &str| turns[name].as_array().cloned().unwrap_or_default();
+        let (seen, valid) = (list("observations"), list("valid_action"));
+        for (i, action) in list("actions").into_iter().enumerate() {
+            let observation = match &seen[i] {
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            episode.steps.push(Step {
+                number: i as u32 + 1,
+                tool: tool.into(),
+                action: action.as_str().unwrap_or("").into(),
+                observation,
+                success: valid[i].as_bool(),
+                ..Step::default()
+            });
+        }
+        let score = run["summary"]["max_reward"].as_f64().unwrap();
+        episode.outcome = Some(Outcome::new(OutcomeKind::from_reward(score), ""));
+        let components = Default::default();
+        episode.reward = Some(Reward { score, source: RewardSource::Environment, components });
+        episode.ended_at = Some(NOW);
+        episode
+    };
+    runs.into_iter().map(episode).collect()
+}
