@@ -18,6 +18,16 @@ impl Statement {
     pub fn new(sql: &'static str, params: Vec<Value>) -> Self {
         Statement { sql: Cow::Borrowed(sql), params }
     }
+
+    /// Bytes of its parameters, about.
+    pub(crate) fn bytes(&self) -> usize {
+        let size = |value: &Value| match value {
+            Value::Text(text) => text.len(),
+            Value::Blob(bytes) => bytes.len(),
+            Value::Null | Value::Integer(_) | Value::Real(_) => 8,
+        };
+        self.params.iter().map(size).sum()
+    }
 }
 
 /// What a batch does to the database.

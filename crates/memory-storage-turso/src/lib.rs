@@ -1,1 +1,30 @@
-//! stub
+//! The durable store: episodes in libSQL.
+//!
+//! # Layout
+//!
+//! - [`store`]: [`TursoStore`], the port implemented, one batch per operation
+//! - `write`, `read`: every operation as statements, and the reading of their results
+//! - `schema`: numbered migrations
+//! - `payload`: episodes and steps as stored bytes
+//! - `transport`: runs a batch in one go; `transport::local` on a file
+//! - [`batch`]: statements, results
+//! - [`config`], [`metrics`]
+
+pub mod batch;
+mod columns;
+pub mod config;
+pub mod metrics;
+mod names;
+mod payload;
+mod read;
+mod schema;
+pub mod store;
+mod transport;
+mod write;
+
+pub use config::{Synchronous, TursoConfig};
+pub use metrics::Metrics;
+pub use store::TursoStore;
+pub use transport::{
+    BreakerConfig, Gauge, RemoteConfig, RemoteMetrics, RemoteTransport, RetryConfig, Secret, TokenSource,
+};

@@ -1,0 +1,72 @@
+//! The words that stand for enums in columns.
+
+use memory_core::envelope::damaged;
+use memory_core::learning::LessonKind;
+use memory_core::store::{FeedbackVerdict, RelationKind};
+use memory_core::{Error, Result};
+
+const LESSON_KINDS: [LessonKind; 5] = [
+    LessonKind::ToolSequence,
+    LessonKind::DecisionPoint,
+    LessonKind::ErrorRecovery,
+    LessonKind::ContextPattern,
+    LessonKind::Heuristic,
+];
+
+const VERDICTS: [FeedbackVerdict; 3] =
+    [FeedbackVerdict::Helped, FeedbackVerdict::DidNotHelp, FeedbackVerdict::Wrong];
+
+const RELATIONS: [RelationKind; 7] = [
+    RelationKind::Parent,
+    RelationKind::DependsOn,
+    RelationKind::Follows,
+    RelationKind::Related,
+    RelationKind::Blocks,
+    RelationKind::Duplicates,
+    RelationKind::References,
+];
+
+pub(crate) fn verdict(verdict: FeedbackVerdict) -> &'static str {
+    match verdict {
+        FeedbackVerdict::Helped => "helped",
+        FeedbackVerdict::DidNotHelp => "did_not_help",
+        FeedbackVerdict::Wrong => "wrong",
+    }
+}
+
+pub(crate) fn relation(relation: RelationKind) -> &'static str {
+    match relation {
+        RelationKind::Parent => "parent",
+        RelationKind::DependsOn => "depends_on",
+        RelationKind::Follows => "follows",
+        RelationKind::Related => "related",
+        RelationKind::Blocks => "blocks",
+        RelationKind::Duplicates => "duplicates",
+        RelationKind::References => "references",
+    }
+}
+
+pub(crate) fn parse_lesson_kind(word: &str) -> Result<LessonKind> {
+    find(LESSON_KINDS, LessonKind::as_str, word)
+}
+
+pub(crate) fn parse_verdict(word: &str) -> Result<FeedbackVerdict> {
+    find(VERDICTS, verdict, word)
+}
+
+pub(crate) fn parse_relation(word: &str) -> Result<RelationKind> {
+    find(RELATIONS, relation, word)
+}
+
+fn find<T: Copy, const N: usize>(
+    all: [T; N],
+    name: fn(T) -> &'static str,
+    word: &str,
+) -> Result<T, Error> {
+    all.into_iter().find(|item| name(*item) == word).ok_or_else(|| {
+        damaged(
+            &"the database",
+            format!("the word \"{}\" is not known", memory_core::error::excerpt(word)),
+        )
+    })
+}

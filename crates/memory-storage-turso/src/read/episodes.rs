@@ -1,0 +1,138 @@
+//! Episodes by id, and listings of them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use memory_core::store::{ListQuery, Page, Scope};
+use memory_core::{Episode, EpisodeId, Result};
+
+use super::filter::{Sql, filter, scope};
+use super::{MAX_PAGE_BYTES, cursor, page_limit};
+use crate::batch::{Statement, Value};
+use crate::columns::Columns;
+use crate::payload::{decode_episode, decode_steps};
+use crate::write::{blob, hex, scope_value};
+
+/// An episode and the steps logged since, in one statement and so from one snapshot. Rows are
+/// `(id, 0, version, payload)` and `(id, number of the first step, how many, their payload)`.
+const GET_ONE: &str = "\
+SELECT e.id, 0, e.version, e.payload FROM episodes e
+WHERE e.id = ?1 AND (?2 IS NULL OR e.project = ?2)
+UNION ALL
+SELECT e.id, s.n, s.count, s.payload FROM episodes e JOIN steps s ON s.episode = e.rid
+WHERE e.id = ?1 AND (?2 IS NULL OR e.project = ?2)";
+
+const GET_MANY: &str = "\
+SELECT e.id, 0, e.version, e.payload FROM json_each(?1) j CROSS JOIN episodes e
+WHERE e.id = unhex(j.value) AND (?2 IS NULL OR e.project = ?2)
+UNION ALL
+SELECT e.id, s.n, s.count, s.payload
+FROM json_each(?1) j CROSS JOIN episodes e JOIN steps s ON s.episode = e.rid
+WHERE e.id = unhex(j.value) AND (?2 IS NULL OR e.project = ?2)";
+
+/// The rows of the episodes of a page, each with the number of candidates for it.
+const PAGE_ROWS: &str = "\
+SELECT e.id, 0, e.version, e.payload, page.candidates
+FROM page CROSS JOIN episodes e ON e.rid = page.rid
+UNION ALL
+SELECT e.id, s.n, s.count, s.payload, page.candidates
+FROM page CROSS JOIN episodes e ON e.rid = page.rid JOIN steps s ON s.episode = e.rid";
+
+pub(crate) fn get(scope: &Scope, ids: &[EpisodeId]) -> Statement {
+    match ids {
+        [id] => Statement::new(GET_ONE, vec![blob(id.as_bytes()), scope_value(scope)]),
+        _ => {
+            let mut ids: Vec<String> = ids.iter().map(|id| hex(id.as_bytes())).collect();
+            ids.sort_unstable();
+            ids.dedup();
+            let list = Value::Text(serde_json::Value::from(ids).to_string());
+            Statement::new(GET_MANY, vec![list, scope_value(scope)])
+        }
+    }
+}
+
+/// Puts episodes together from their rows, each with its steps.
+pub(crate) fn assemble(rows: Vec<Vec<Value>>) -> Result<HashMap<EpisodeId, Episode>> {
+    let mut episodes = HashMap::with_capacity(rows.len());
+    let mut logged = Vec::new();
+    for row in rows {
+        let mut row = Columns::new(row);
+        let id = EpisodeId::from_bytes(row.id()?);
+        let (first, version, payload) = (row.unsigned()?, row.unsigned()?, row.blob()?);
+        if first == 0 {
+            episodes.insert(id, decode_episode(id, version, &payload)?);
+        } else {
+            logged.push((id, u32::try_from(first).unwrap_or(u32::MAX), payload));
+        }
+    }
+    logged.sort_unstable_by_key(|(id, first, _)| (*id, *first));
+    for (id, first, payload) in logged {
+        if let Some(episode) = episodes.get_mut(&id) {
+            episode.steps.extend(decode_steps(id, first, &payload)?);
+        }
+    }
+    Ok(episodes)
+}
+
+/// The results of [`get`], in the order of `ids`.
+pub(crate) fn in_order(
+    ids: &[EpisodeId],
+    episodes: HashMap<EpisodeId, Episode>,
+) -> Vec<Option<Arc<Episode>>> {
+    let episodes: HashMap<_, _> = episodes.into_iter().map(|(id, e)| (id, Arc::new(e))).collect();
+    ids.iter().map(|id| episodes.get(id).cloned()).collect()
+}
+
+/// What a page is chosen from: its keys, and how much text there is.
+pub(super) const CANDIDATES: &str = "WITH candidates AS MATERIALIZED (SELECT e.rid, e.started_at, e.id, e.text_bytes AS bytes \
+     FROM episodes e WHERE TRUE";
+
+/// Ends a statement that began with [`CANDIDATES`] and chose one more than `limit`: the page is the
+/// first of them in `order`, as many as fit its size but at least one, in full.
+pub(super) fn page_rows(mut sql: Sql, order: &'static str, limit: usize) -> Statement {
+    sql.push(
+        "), page AS MATERIALIZED (SELECT rid, candidates FROM (SELECT rid, \
+         sum(bytes) OVER w - bytes AS before, row_number() OVER w AS n, \
+         count(*) OVER () AS candidates FROM candidates WINDOW w AS (ORDER BY ",
+    );
+    sql.push(order).bind(")) WHERE before <= ", Value::Integer(MAX_PAGE_BYTES));
+    sql.bind(" AND n <= ", Value::Integer(limit as i64)).push(") ").push(PAGE_ROWS);
+    sql.statement()
+}
+
+/// The episodes of a page in no order, and whether there are more behind it.
+pub(super) fn page_episodes(rows: Vec<Vec<Value>>) -> Result<(Vec<Episode>, bool)> {
+    let candidates = match rows.first().and_then(|row| row.get(4)) {
+        Some(Value::Integer(n)) => usize::try_from(*n).unwrap_or(0),
+        _ => 0,
+    };
+    let episodes: Vec<Episode> = assemble(rows)?.into_values().collect();
+    let more = candidates > episodes.len();
+    Ok((episodes, more))
+}
+
+pub(crate) fn list(query: &ListQuery) -> Result<Statement> {
+    let (limit, one_more) = page_limit(query.limit);
+    let mut sql = Sql::new(CANDIDATES);
+    scope(&mut sql, &query.scope);
+    filter(&mut sql, &query.filter);
+    if let Some(after) = &query.after {
+        let [at, id] = cursor::decode::<2>(after)?;
+        let at = at.try_into().map(i64::from_be_bytes).map_err(|_| cursor::unreadable(after))?;
+        sql.bind(" AND (e.started_at, e.id) < (", Value::Integer(at));
+        sql.bind(", ", Value::Blob(id)).push(")");
+    }
+    sql.bind(" ORDER BY e.started_at DESC, e.id DESC LIMIT ", one_more);
+    Ok(page_rows(sql, "started_at DESC, id DESC", limit))
+}
+
+/// The page of a listing from its rows.
+pub(crate) fn list_page(rows: Vec<Vec<Value>>) -> Result<Page> {
+    let (mut episodes, more) = page_episodes(rows)?;
+    episodes.sort_unstable_by_key(|e| std::cmp::Reverse((e.started_at, e.id)));
+    let next = episodes
+        .last()
+        .filter(|_| more)
+        .map(|last| cursor::encode(&[&last.started_at.0.to_be_bytes(), last.id.as_bytes()]));
+    Ok(Page { episodes: episodes.into_iter().map(Arc::new).collect(), next })
+}

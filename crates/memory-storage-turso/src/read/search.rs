@@ -1,0 +1,82 @@
+//! Full-text search.
+
+use memory_core::store::{SearchHit, SearchQuery, SearchResult};
+use memory_core::{EpisodeId, Result};
+
+use super::filter::{Sql, filter, scope};
+use super::{MAX_PAGE, read};
+use crate::batch::{Batch, Statement, StatementResult, Value};
+use crate::columns::Columns;
+
+/// What a term found in each field counts, in the order of the columns. The task says what an episode
+/// is about. Names of tools, domains and languages recur in every episode of a kind. Steps hold the
+/// details that tell similar tasks apart. A reflection is short and to the point.
+const FIELD_WEIGHTS: [f64; 4] = [TASK_WEIGHT, CONTEXT_WEIGHT, STEPS_WEIGHT, REFLECTION_WEIGHT];
+const TASK_WEIGHT: f64 = 4.0;
+const CONTEXT_WEIGHT: f64 = 1.0;
+const STEPS_WEIGHT: f64 = 1.5;
+const REFLECTION_WEIGHT: f64 = 2.0;
+
+/// About how many episodes there are: exact until one is forgotten, and free of a scan.
+const DOCUMENTS: &str = "SELECT coalesce(max(rid), 0) FROM episodes";
+
+const FREQUENCIES: &str = "\
+SELECT j.key, t.doc FROM json_each(?1) j CROSS JOIN episode_terms t WHERE t.term = j.value";
+
+pub(crate) fn search(query: &SearchQuery) -> Batch {
+    let mut statements = vec![Statement::new(DOCUMENTS, vec![])];
+    if !query.terms.is_empty() {
+        let terms = serde_json::Value::from(query.terms.clone()).to_string();
+        statements.push(Statement::new(FREQUENCIES, vec![Value::Text(terms)]));
+        statements.push(hits(query));
+    }
+    read(statements)
+}
+
+fn hits(query: &SearchQuery) -> Statement {
+    let mut sql = Sql::new("SELECT e.id, -bm25(episode_text");
+    for weight in FIELD_WEIGHTS {
+        sql.bind(", ", Value::Real(weight));
+    }
+    sql.bind(
+        ") AS score FROM episode_text CROSS JOIN episodes e ON e.rid = episode_text.rowid \
+         WHERE episode_text MATCH ",
+        Value::Text(match_any(&query.terms)),
+    );
+    scope(&mut sql, &query.scope);
+    filter(&mut sql, &query.filter);
+    let limit = Value::Integer(query.limit.clamp(1, MAX_PAGE) as i64);
+    // Equal scores: the newer episode first, so that the order is the same every time.
+    sql.bind(" ORDER BY score DESC, e.started_at DESC, e.id DESC LIMIT ", limit);
+    sql.statement()
+}
+
+/// Any of the terms, each quoted, so that none can be read as an operator.
+fn match_any(terms: &[String]) -> String {
+    let quoted: Vec<String> =
+        terms.iter().map(|term| format!("\"{}\"", term.replace('"', "\"\""))).collect();
+    quoted.join(" OR ")
+}
+
+pub(crate) fn result(query: &SearchQuery, results: Vec<StatementResult>) -> Result<SearchResult> {
+    let mut results = results.into_iter().map(|result| result.rows);
+    let mut found =
+        SearchResult { document_frequency: vec![0; query.terms.len()], ..SearchResult::default() };
+    for row in results.next().unwrap_or_default() {
+        found.documents = Columns::new(row).unsigned()?;
+    }
+    for row in results.next().unwrap_or_default() {
+        let mut row = Columns::new(row);
+        let (term, documents) = (row.unsigned()?, row.unsigned()?);
+        let place = usize::try_from(term).ok();
+        if let Some(n) = place.and_then(|at| found.document_frequency.get_mut(at)) {
+            *n = documents;
+        }
+    }
+    for row in results.next().unwrap_or_default() {
+        let mut row = Columns::new(row);
+        let id = EpisodeId::from_bytes(row.id()?);
+        found.hits.push(SearchHit { id, score: row.real()? });
+    }
+    Ok(found)
+}

@@ -1,0 +1,231 @@
+//! The port, implemented: every operation is one batch on the transport.
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use memory_core::envelope::Codec;
+use memory_core::learning::ScoredLesson;
+use memory_core::store::{
+    Changes, Counts, LessonQuery, ListQuery, Page, ScanPage, ScanQuery, Scope, SearchQuery,
+    SearchResult, Watermark, Write, Written,
+};
+use memory_core::{Episode, EpisodeId, EpisodeStore, Error, Result};
+
+use crate::batch::{Access, Batch};
+use crate::columns::Columns;
+use crate::config::TursoConfig;
+use crate::metrics::Metrics;
+use crate::read::{self, changes, counts, episodes, lessons, scan, search};
+use crate::schema;
+use crate::transport::{LocalTransport, Transport, offload};
+use crate::write::{self, Plan};
+
+/// Bytes of parameters in one write batch, about: far below what a server takes in one request, and
+/// done long before a waiting writer may take its lock.
+const MAX_BATCH_BYTES: usize = 8 * 1024 * 1024;
+
+/// Writes in one batch, for the same reason.
+const MAX_BATCH_WRITES: usize = 1000;
+
+/// Writes from which on encoding and analyzing them is worth another thread.
+const MANY_WRITES: usize = 16;
+
+/// Episodes of a `get` from which on it is no longer a matter of microseconds.
+const MANY_IDS: usize = 8;
+
+/// Episodes in libSQL.
+#[derive(Debug)]
+pub struct TursoStore {
+    transport: Transport,
+    codec: Codec,
+    metrics: Arc<Metrics>,
+    /// The state of the file when the feed was last read, and where it stood.
+    feed: Mutex<Option<(i64, Watermark)>>,
+}
+
+impl TursoStore {
+    /// Opens a local file, creating it and its directory when absent, and brings it to this build's
+    /// schema.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`]: the directory or file cannot be written, the file is no database, one of
+    /// another program, or one of a newer schema. [`Error::Invalid`]: a setting is out of range.
+    pub async fn open(config: TursoConfig) -> Result<Self> {
+        let metrics = Arc::new(Metrics::default());
+        let (codec, name) = (config.codec, config.path.display().to_string());
+        let opened = metrics.clone();
+        let local = offload(move || LocalTransport::open(config, opened)).await??;
+        Self::with_transport(Transport::Local(local), codec, metrics, &name).await
+    }
+
+    /// A store on an open transport; `database` names the database in errors.
+    pub(crate) async fn with_transport(
+        transport: Transport,
+        codec: Codec,
+        metrics: Arc<Metrics>,
+        database: &str,
+    ) -> Result<Self> {
+        schema::migrate(&transport, database).await?;
+        Ok(TursoStore { transport, codec, metrics, feed: Mutex::new(None) })
+    }
+
+    /// Counters since the store was opened.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Finishes the writes that wait and lets go of the database. Later calls are refused.
+    pub async fn close(&self) {
+        self.transport.close().await;
+    }
+
+    /// Runs planned writes as one batch. One that the engine refuses is found by running each alone.
+    async fn run_plans(&self, plans: Vec<Plan>) -> Result<Vec<Result<Written>>> {
+        match self.run_batch(&plans).await {
+            Ok(results) => Ok(results),
+            Err(e) if e.is_retryable() => Err(e),
+            Err(e) if plans.len() == 1 => Ok(vec![Err(e)]),
+            Err(_) => {
+                let mut results = Vec::with_capacity(plans.len());
+                for plan in &plans {
+                    match self.run_batch(std::slice::from_ref(plan)).await {
+                        Ok(result) => results.extend(result),
+                        Err(e) if e.is_retryable() => return Err(e),
+                        Err(e) => results.push(Err(e)),
+                    }
+                }
+                Ok(results)
+            }
+        }
+    }
+
+    async fn run_batch(&self, plans: &[Plan]) -> Result<Vec<Result<Written>>> {
+        let statements = plans.iter().flat_map(|plan| plan.statements.iter().cloned()).collect();
+        let results = self.transport.run(Batch { access: Access::Write, statements }).await?;
+        let mut results = results.into_iter();
+        let verdicts = plans.iter().map(|plan| {
+            // The status row is that of the plan's last statement.
+            let status = results.by_ref().take(plan.statements.len()).last();
+            Columns::first_of(status.into_iter().collect()).and_then(|row| (plan.verdict)(row))
+        });
+        Ok(verdicts.collect())
+    }
+
+    fn plan(writes: &[Write], codec: Codec) -> Vec<Result<Plan>> {
+        writes.iter().map(|write| write::plan(write, codec)).collect()
+    }
+}
+
+/// Cuts a list of sizes into runs that fit a batch.
+fn chunks(sizes: &[usize]) -> Vec<Range<usize>> {
+    let mut chunks = Vec::new();
+    let (mut start, mut bytes) = (0, 0);
+    for (at, size) in sizes.iter().enumerate() {
+        if at > start && (bytes + size > MAX_BATCH_BYTES || at - start >= MAX_BATCH_WRITES) {
+            chunks.push(start..at);
+            (start, bytes) = (at, 0);
+        }
+        bytes += size;
+    }
+    if start < sizes.len() {
+        chunks.push(start..sizes.len());
+    }
+    chunks
+}
+
+impl EpisodeStore for TursoStore {
+    async fn write(&self, writes: Vec<Write>) -> Result<Vec<Result<Written>>> {
+        let codec = self.codec;
+        let planned = if writes.len() < MANY_WRITES {
+            Self::plan(&writes, codec)
+        } else {
+            offload(move || Self::plan(&writes, codec)).await?
+        };
+        let mut plans = Vec::with_capacity(planned.len());
+        // `None` stands for the next result of the plans that do run.
+        let mut slots = Vec::with_capacity(planned.len());
+        for plan in planned {
+            match plan {
+                Ok(plan) => {
+                    plans.push(plan);
+                    slots.push(None);
+                }
+                Err(e) => slots.push(Some(Err(e))),
+            }
+        }
+        let sizes: Vec<usize> = plans.iter().map(Plan::bytes).collect();
+        let mut plans = plans.into_iter();
+        let mut results = Vec::with_capacity(sizes.len());
+        for chunk in chunks(&sizes) {
+            let chunk = plans.by_ref().take(chunk.len()).collect();
+            results.extend(self.run_plans(chunk).await?);
+        }
+        let mut results = results.into_iter();
+        let missing = || Error::Engine {
+            context: "a write".into(),
+            message: "the database gave no result for it".into(),
+        };
+        Ok(slots
+            .into_iter()
+            .map(|slot| slot.or_else(|| results.next()).unwrap_or_else(|| Err(missing())))
+            .collect())
+    }
+
+    async fn get(&self, scope: &Scope, ids: &[EpisodeId]) -> Result<Vec<Option<Arc<Episode>>>> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let batch = read::read(vec![episodes::get(scope, ids)]);
+        let results = if ids.len() < MANY_IDS {
+            self.transport.run_short(batch).await?
+        } else {
+            self.transport.run(batch).await?
+        };
+        Ok(episodes::in_order(ids, episodes::assemble(read::rows(results))?))
+    }
+
+    async fn list(&self, query: &ListQuery) -> Result<Page> {
+        let batch = read::read(vec![episodes::list(query)?]);
+        episodes::list_page(read::rows(self.transport.run(batch).await?))
+    }
+
+    async fn search(&self, query: &SearchQuery) -> Result<SearchResult> {
+        search::result(query, self.transport.run(search::search(query)).await?)
+    }
+
+    async fn lessons(&self, query: &LessonQuery) -> Result<Vec<ScoredLesson>> {
+        let batch = read::read(vec![lessons::lessons(query)]);
+        read::rows(self.transport.run(batch).await?).into_iter().map(lessons::scored).collect()
+    }
+
+    async fn changes(&self, since: Option<&Watermark>) -> Result<Changes> {
+        // Read before the feed: a commit in between makes the next call look again.
+        let version = self.transport.data_version().await?;
+        let last = self.feed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let (Some(version), Some((seen, watermark))) = (version, last)
+            && version == seen
+            && since.is_none_or(|since| *since == watermark)
+        {
+            self.metrics.feed_shortcuts.increment();
+            return Ok(Changes { entries: Vec::new(), watermark, jumped: false });
+        }
+        let results = self.transport.run_short(changes::changes(since)).await?;
+        let changes = changes::result(since, results)?;
+        if let Some(version) = version {
+            let mut feed = self.feed.lock().unwrap_or_else(PoisonError::into_inner);
+            *feed = Some((version, changes.watermark.clone()));
+        }
+        Ok(changes)
+    }
+
+    async fn scan(&self, query: &ScanQuery) -> Result<ScanPage> {
+        let batch = read::read(vec![scan::scan(query)?]);
+        scan::page(query, read::rows(self.transport.run(batch).await?))
+    }
+
+    async fn counts(&self, scope: &Scope) -> Result<Counts> {
+        let batch = read::read(vec![counts::counts(scope)]);
+        counts::result(read::rows(self.transport.run(batch).await?))
+    }
+}

@@ -1,0 +1,142 @@
+//! A libSQL file on this machine: one writer with group commit, a pool of readers.
+
+mod connection;
+mod file;
+mod sql_error;
+mod writer;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use deadpool::managed::{self, Object, Pool, RecycleResult};
+use memory_core::{Error, Result};
+
+use self::connection::Connection;
+use self::file::DataFile;
+use self::sql_error::SqlError;
+use self::writer::Writer;
+use crate::batch::{Access, Batch, Statement, StatementResult};
+use crate::config::TursoConfig;
+use crate::metrics::Metrics;
+
+/// Runs batches on a file.
+pub(crate) struct LocalTransport {
+    file: Arc<DataFile>,
+    writer: Writer,
+    readers: Pool<Readers>,
+    /// Of its own, because what `data_version` means depends on the connection that asks.
+    observer: Mutex<Option<Connection>>,
+}
+
+impl fmt::Debug for LocalTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalTransport").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+/// Opens readers for the pool.
+struct Readers(Arc<DataFile>);
+
+impl managed::Manager for Readers {
+    type Type = Connection;
+    type Error = SqlError;
+
+    async fn create(&self) -> Result<Connection, SqlError> {
+        self.0.open_reader()
+    }
+
+    async fn recycle(&self, _: &mut Connection, _: &managed::Metrics) -> RecycleResult<SqlError> {
+        Ok(())
+    }
+}
+
+impl LocalTransport {
+    /// Opens the file, creating it when absent. Blocks for some milliseconds.
+    pub(crate) fn open(config: TursoConfig, metrics: Arc<Metrics>) -> Result<Self> {
+        let file = Arc::new(DataFile::new(config, metrics)?);
+        let connection = file.open_writer().map_err(|e| file.cannot_open(e))?;
+        let writer = Writer::start(connection, file.clone())?;
+        let readers = Pool::builder(Readers(file.clone()))
+            .max_size(file.config.readers)
+            .build()
+            .map_err(|e| engine("the pool of readers", &e))?;
+        Ok(LocalTransport { file, writer, readers, observer: Mutex::new(None) })
+    }
+
+    /// Runs a batch. Reads run on a thread where they may take their time.
+    pub(crate) async fn run(&self, batch: Batch) -> Result<Vec<StatementResult>> {
+        self.file.metrics.batches.increment();
+        match batch.access {
+            Access::Write => self.writer.run(batch.statements).await,
+            Access::Read => {
+                let reader = self.reader().await?;
+                offload(move || read(reader, &batch.statements)).await?
+            }
+        }
+    }
+
+    /// Runs a read of microseconds right here.
+    pub(crate) async fn run_short(&self, batch: Batch) -> Result<Vec<StatementResult>> {
+        self.file.metrics.batches.increment();
+        read(self.reader().await?, &batch.statements)
+    }
+
+    async fn reader(&self) -> Result<Object<Readers>> {
+        self.readers.get().await.map_err(|e| match e {
+            managed::PoolError::Backend(e) => self.file.cannot_open(e),
+            managed::PoolError::Closed => {
+                Error::Unavailable { reason: "the store is closed".into() }
+            }
+            other => engine("the pool of readers", &other),
+        })
+    }
+
+    /// A number that changes whenever a connection commits, in this process or another.
+    pub(crate) fn data_version(&self) -> Result<i64> {
+        let mut observer = self.observer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut connection = match observer.take() {
+            Some(connection) => connection,
+            None => self.file.open_reader().map_err(|e| self.file.cannot_open(e))?,
+        };
+        let version = connection.data_version().map_err(|e| e.into_error("PRAGMA data_version"))?;
+        *observer = Some(connection);
+        Ok(version)
+    }
+
+    /// Finishes queued writes, closes every connection. Later calls are refused.
+    pub(crate) async fn close(&self) {
+        self.readers.close();
+        if let Some(thread) = self.writer.close() {
+            let ended = offload(move || thread.join().is_ok()).await;
+            if !matches!(ended, Ok(true)) {
+                tracing::error!("the writer thread panicked");
+            }
+        }
+        self.observer.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+fn read(mut reader: Object<Readers>, statements: &[Statement]) -> Result<Vec<StatementResult>> {
+    reader.read(statements).map_err(|e| {
+        if e.breaks_connection() || !reader.is_autocommit() {
+            drop(Object::take(reader));
+        }
+        e.into_error("a read")
+    })
+}
+
+/// Runs blocking work on the runtime's blocking threads; right here when there is no runtime.
+pub(crate) async fn offload<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => {
+            runtime.spawn_blocking(work).await.map_err(|e| engine("a blocking task", &e))
+        }
+        Err(_) => Ok(work()),
+    }
+}
+
+fn engine(context: &str, e: &dyn fmt::Display) -> Error {
+    Error::Engine { context: context.into(), message: e.to_string() }
+}

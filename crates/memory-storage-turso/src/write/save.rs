@@ -1,0 +1,236 @@
+//! Inserting and replacing an episode.
+
+use memory_core::envelope::Codec;
+use memory_core::learning::{Evidence, Lesson};
+use memory_core::recall::document::Document;
+use memory_core::store::{Save, Written};
+use memory_core::{Episode, Error, MetadataValue, Result, Step};
+
+use super::{Plan, applied, blob, hex, integer, optional_integer, require_text, text};
+use crate::batch::{Statement, Value};
+use crate::payload::encode_episode;
+
+/// Decides: inserts with base 0, replaces the version it is based on, else does nothing.
+const UPSERT: &str = "\
+INSERT INTO episodes (id, project, task_type, domain, language, started_at, ended_at, outcome, reward,
+    archived_at, version, write_id, step_count, text_bytes, payload)
+SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15
+WHERE NOT EXISTS (SELECT 1 FROM tombstones WHERE id = ?1)
+    AND NOT EXISTS (SELECT 1 FROM changes WHERE id = ?1 AND write_id = ?12)
+    AND (?16 = 0 OR EXISTS (SELECT 1 FROM episodes WHERE id = ?1))
+ON CONFLICT (id) DO UPDATE SET task_type = excluded.task_type, domain = excluded.domain,
+    language = excluded.language, started_at = excluded.started_at, ended_at = excluded.ended_at,
+    outcome = excluded.outcome, reward = excluded.reward, archived_at = excluded.archived_at,
+    version = excluded.version, write_id = excluded.write_id, step_count = excluded.step_count,
+    text_bytes = excluded.text_bytes, payload = excluded.payload
+WHERE episodes.version = ?16 AND episodes.project = excluded.project";
+
+const CLEAR_METADATA: &str = concat!(
+    "DELETE FROM episode_metadata WHERE episode = (SELECT e.rid FROM episodes e WHERE ",
+    applied!(),
+    ")"
+);
+
+const PUT_METADATA: &str = concat!(
+    "INSERT INTO episode_metadata (episode, key, type, value) \
+     SELECT e.rid, j.value->>0, j.value->>1, j.value->>2 FROM episodes e, json_each(?3) j WHERE ",
+    applied!()
+);
+
+/// The caller has read the steps logged so far (the version says so) and folded them in.
+const CLEAR_STEPS: &str = concat!(
+    "DELETE FROM steps WHERE episode = (SELECT e.rid FROM episodes e WHERE ",
+    applied!(),
+    ")"
+);
+
+/// OR REPLACE is the only upsert of a virtual table, and hides nothing here: there are no triggers.
+const PUT_TEXT: &str = concat!(
+    "INSERT OR REPLACE INTO episode_text (rowid, task, context, steps, reflection) \
+     SELECT e.rid, ?3, ?4, ?5, ?6 FROM episodes e WHERE ",
+    applied!()
+);
+
+/// Lessons that only this episode speaks for. Those that it still speaks for are put back below.
+const CLEAR_LESSONS: &str = concat!(
+    "DELETE FROM lessons WHERE id IN (SELECT lesson FROM lesson_evidence WHERE episode = ?1) \
+     AND NOT EXISTS (SELECT 1 FROM lesson_evidence o WHERE o.lesson = lessons.id AND o.episode <> ?1) \
+     AND NOT EXISTS (SELECT 1 FROM feedback f WHERE f.subject = lessons.id) \
+     AND EXISTS (SELECT 1 FROM episodes e WHERE ",
+    applied!(),
+    ")"
+);
+
+const CLEAR_EVIDENCE: &str = concat!(
+    "DELETE FROM lesson_evidence WHERE episode = ?1 AND EXISTS (SELECT 1 FROM episodes e WHERE ",
+    applied!(),
+    ")"
+);
+
+const PUT_LESSONS: &str = concat!(
+    "INSERT INTO lessons (id, project, kind, task_type, condition, action) \
+     SELECT unhex(j.value->>0), e.project, j.value->>1, j.value->>2, j.value->>3, j.value->>4 \
+     FROM episodes e, json_each(?3) j WHERE ",
+    applied!(),
+    " ON CONFLICT (id) DO NOTHING"
+);
+
+const PUT_EVIDENCE: &str = concat!(
+    "INSERT INTO lesson_evidence (lesson, episode, success, at) \
+     SELECT unhex(j.value->>0), e.id, j.value->>5, j.value->>6 \
+     FROM episodes e, json_each(?3) j WHERE ",
+    applied!(),
+    " ON CONFLICT (lesson, episode) DO UPDATE SET success = excluded.success, at = excluded.at"
+);
+
+/// Closes the gate.
+pub(super) const RECORD_CHANGE: &str = concat!(
+    "INSERT INTO changes (kind, id, version, write_id) \
+     SELECT 'episode', e.id, e.version, e.write_id FROM episodes e WHERE ",
+    applied!()
+);
+
+const STATUS: &str = "\
+SELECT (SELECT version FROM changes WHERE id = ?1 AND write_id = ?2),
+    (SELECT version FROM episodes WHERE id = ?1 AND project = ?3),
+    EXISTS (SELECT 1 FROM tombstones WHERE id = ?1 AND project = ?3)";
+
+pub(super) fn plan(save: &Save, codec: Codec) -> Result<Plan> {
+    let episode = &*save.episode;
+    validate(save)?;
+    let (id, base) = (episode.id, save.base);
+    let gate = || vec![blob(id.as_bytes()), blob(save.write_id.as_bytes())];
+    let gated = |sql, more: Vec<Value>| Statement::new(sql, [gate(), more].concat());
+    let mut statements = vec![Statement::new(UPSERT, row(save, codec)?)];
+    // What does not exist yet has nothing to clear away.
+    if base > 0 {
+        statements.push(gated(CLEAR_METADATA, vec![]));
+        statements.push(gated(CLEAR_STEPS, vec![]));
+        statements.push(gated(CLEAR_LESSONS, vec![]));
+        statements.push(gated(CLEAR_EVIDENCE, vec![]));
+    }
+    if !episode.metadata.is_empty() {
+        statements.push(gated(PUT_METADATA, vec![metadata(episode)?]));
+    }
+    let document = Document::of(episode);
+    let fields = [document.task, document.context, document.steps, document.reflection];
+    statements.push(gated(PUT_TEXT, fields.map(Value::Text).to_vec()));
+    if !save.lessons.is_empty() {
+        let lessons = lessons(&save.lessons)?;
+        statements.push(gated(PUT_LESSONS, vec![lessons.clone()]));
+        statements.push(gated(PUT_EVIDENCE, vec![lessons]));
+    }
+    statements.push(gated(RECORD_CHANGE, vec![]));
+    statements.push(gated(STATUS, vec![text(&episode.project)]));
+
+    let steps = u32::try_from(episode.steps.len()).unwrap_or(u32::MAX);
+    Ok(Plan::new(statements, move |mut row| {
+        let (applied, current) = (row.optional_integer()?, row.optional_integer()?);
+        if row.boolean()? {
+            return Err(Error::Forgotten { id });
+        }
+        let unsigned = |n: i64| u64::try_from(n).unwrap_or(0);
+        match applied {
+            Some(version) => Ok(Written { version: unsigned(version), steps }),
+            None => Err(Error::Conflict { id, base, current: current.map_or(0, unsigned) }),
+        }
+    }))
+}
+
+fn validate(save: &Save) -> Result<()> {
+    let episode = &*save.episode;
+    episode.validate()?;
+    if episode.version <= save.base {
+        let problem = format!("is {}, it must be above the base {}", episode.version, save.base);
+        return Err(Error::invalid("version", problem));
+    }
+    for (lesson, _) in &save.lessons {
+        if lesson.project != episode.project {
+            let problem = "is not the episode's project; a lesson belongs to one project";
+            return Err(Error::invalid("lessons.project", problem));
+        }
+        validate_lesson(lesson)?;
+    }
+    Ok(())
+}
+
+pub(super) fn validate_lesson(lesson: &Lesson) -> Result<()> {
+    require_text("project", &lesson.project)?;
+    require_text("task_type", &lesson.task_type)?;
+    require_text("condition", &lesson.condition)?;
+    require_text("action", &lesson.action)
+}
+
+fn row(save: &Save, codec: Codec) -> Result<Vec<Value>> {
+    let e = &*save.episode;
+    let text_bytes = e.task_description.len() + e.steps.iter().map(Step::size_bytes).sum::<usize>();
+    Ok(vec![
+        blob(e.id.as_bytes()),
+        text(&e.project),
+        text(&e.task_type),
+        text(&e.context.domain),
+        text(&e.context.language),
+        Value::Integer(e.started_at.0),
+        optional_integer(e.ended_at.map(|at| at.0)),
+        text(e.state()),
+        e.reward.as_ref().map_or(Value::Null, |reward| Value::Real(reward.score)),
+        optional_integer(e.archived_at.map(|at| at.0)),
+        integer("version", e.version)?,
+        blob(save.write_id.as_bytes()),
+        integer("steps", e.steps.len() as u64)?,
+        integer("steps", text_bytes as u64)?,
+        Value::Blob(encode_episode(codec, e)?),
+        integer("base", save.base)?,
+    ])
+}
+
+/// `[[key, type, value], ...]`, values as text: a number survives the way through JSON to the letter.
+fn metadata(episode: &Episode) -> Result<Value> {
+    let entries: Vec<_> = episode
+        .metadata
+        .iter()
+        .map(|(key, value)| {
+            let (kind, value) = metadata_text(value);
+            (key, kind, value)
+        })
+        .collect();
+    json(&entries)
+}
+
+/// How a metadata value is stored and compared: its type and its text.
+pub(crate) fn metadata_text(value: &MetadataValue) -> (&'static str, String) {
+    match value {
+        MetadataValue::Text(text) => ("text", text.clone()),
+        MetadataValue::Integer(n) => ("integer", n.to_string()),
+        // Adding zero makes -0.0, which equals it, the same text.
+        MetadataValue::Real(x) => ("real", format!("{:?}", x + 0.0)),
+        MetadataValue::Boolean(b) => ("boolean", b.to_string()),
+    }
+}
+
+/// `[[id, kind, task type, condition, action, success, at], ...]`.
+fn lessons(lessons: &[(Lesson, Evidence)]) -> Result<Value> {
+    let entries: Vec<_> = lessons
+        .iter()
+        .map(|(l, evidence)| {
+            let id = hex(l.id.as_bytes());
+            let success = i64::from(evidence.success);
+            (
+                id,
+                l.lesson_kind.as_str(),
+                &l.task_type,
+                &l.condition,
+                &l.action,
+                success,
+                evidence.at.0,
+            )
+        })
+        .collect();
+    json(&entries)
+}
+
+pub(super) fn json<T: serde::Serialize>(value: &T) -> Result<Value> {
+    let json =
+        serde_json::to_string(value).map_err(|e| Error::invalid("payload", e.to_string()))?;
+    Ok(Value::Text(json))
+}
