@@ -1,0 +1,342 @@
+//! The lines of a session as an episode.
+
+use std::collections::{HashMap, HashSet};
+use std::io::{Read, Seek, SeekFrom};
+
+use memory_core::Timestamp;
+use sha2::{Digest, Sha256};
+
+use super::entry::{Block, Entry, Head, Message};
+use super::index::{Index, Session, Span};
+use crate::import::draft::{Draft, DraftStep};
+use crate::import::lenient::{Scalar, arguments, readable_call};
+use crate::import::lines::{Line, LineReader};
+use crate::import::reader::{Source, malformed};
+use crate::import::scan::{Fault, MAX_RECORD_BYTES, without_position};
+use crate::import::tau_bench::user;
+use crate::import::{Format, Malformed};
+
+/// A session that was read.
+pub(super) struct ReadSession {
+    /// The episode, or why there is none.
+    pub(super) draft: Result<Draft, String>,
+    /// Lines that were passed over.
+    pub(super) malformed: Vec<Malformed>,
+}
+
+/// Reads the lines of `session`. Those in the files that were written for it come first: where
+/// another file repeats a line, theirs counts.
+pub(super) fn read(index: &Index, session: &Session, source: &Source) -> ReadSession {
+    let mut reader = SessionReader::new(index, session);
+    let mut malformed_lines = Vec::new();
+    let (home, foreign): (Vec<_>, Vec<_>) =
+        session.spans.iter().partition(|span| index.is_home(span, session));
+    for span in home.iter().chain(&foreign) {
+        let path = index.path(span);
+        let faults = reader.span(source, path, span);
+        malformed_lines.extend(faults.into_iter().map(|fault| malformed(path, fault)));
+    }
+    let files: HashSet<usize> = session.spans.iter().map(|span| span.file).collect();
+    let draft = reader.finish(files.len() > 1, !home.is_empty());
+    ReadSession { draft, malformed: malformed_lines }
+}
+
+struct SessionReader<'a> {
+    index: &'a Index,
+    draft: Draft,
+    /// The prompt that started the session, a command in its place, a subagent's in its place.
+    prompt: Option<String>,
+    command: Option<String>,
+    agent_prompt: Option<String>,
+    model: Option<String>,
+    summary: Option<String>,
+    /// Steps of tool calls without an answer, by the call's id.
+    open: HashMap<String, usize>,
+    seen: HashSet<[u8; 16]>,
+    /// The API message whose tokens were counted last: its parts repeat them.
+    counted: String,
+    messages: u64,
+}
+
+impl<'a> SessionReader<'a> {
+    fn new(index: &'a Index, session: &Session) -> Self {
+        let mut draft = Draft::new(Format::ClaudeCode, session.id.clone());
+        draft.note("session_id", Scalar::Text(session.id.clone()).to_metadata());
+        SessionReader {
+            index,
+            draft,
+            prompt: None,
+            command: None,
+            agent_prompt: None,
+            model: None,
+            summary: None,
+            open: HashMap::new(),
+            seen: HashSet::new(),
+            counted: String::new(),
+            messages: 0,
+        }
+    }
+
+    /// Reads consecutive lines. Returns those that cannot be read.
+    fn span(&mut self, source: &Source, path: &std::path::Path, span: &Span) -> Vec<Fault> {
+        let cannot =
+            |e| vec![Fault { line: span.first_line, problem: format!("cannot be read: {e}") }];
+        let mut input = match source.open(path) {
+            Ok(input) => input,
+            Err(e) => return cannot(e),
+        };
+        if let Err(e) = input.input.seek(SeekFrom::Start(span.start)) {
+            return cannot(e);
+        }
+        let input = input.take(span.end - span.start);
+        let mut lines = LineReader::new(input, MAX_RECORD_BYTES, span.start, span.first_line);
+        let mut faults = Vec::new();
+        while let Some(line) = lines.next_line() {
+            let Ok(line) = line else { continue };
+            faults.extend(self.line(&line).map(|problem| line.fault(problem)));
+        }
+        faults
+    }
+
+    /// Takes one line. Returns what of it could not be read.
+    fn line(&mut self, line: &Line) -> Option<String> {
+        let entry: Entry<'_> = match serde_json::from_str(&line.text) {
+            Ok(entry) => entry,
+            // What is no entry at all was reported when the file was indexed.
+            Err(e) => return Head::parse(&line.text).is_ok().then(|| without_position(&e)),
+        };
+        let kind = entry.kind.to_text();
+        if !matches!(kind.as_str(), "user" | "assistant") || entry.is_meta.to_bool() == Some(true) {
+            return None;
+        }
+        let message = match entry.message() {
+            Ok(message) => message,
+            Err(problem) => return Some(problem),
+        };
+        let (blocks, problem) = message.blocks();
+        if blocks.is_empty() || !self.is_new(&entry) {
+            return problem;
+        }
+        let at = self.timestamp(&entry);
+        self.surroundings(&entry);
+        if kind == "assistant" {
+            self.assistant(&entry, &message, blocks, at);
+        } else {
+            self.user(&entry, blocks, at);
+        }
+        problem
+    }
+
+    /// A resumed session repeats lines; a line without an id is always new.
+    fn is_new(&mut self, entry: &Entry<'_>) -> bool {
+        let uuid = entry.uuid.to_text();
+        if uuid.is_empty() {
+            return true;
+        }
+        if let Some(summary) = self.index.summary(&uuid) {
+            self.summary = Some(summary.to_owned());
+        }
+        let mut short = [0; 16];
+        for (to, from) in short.iter_mut().zip(Sha256::digest(&uuid)) {
+            *to = from;
+        }
+        self.seen.insert(short)
+    }
+
+    fn timestamp(&mut self, entry: &Entry<'_>) -> Option<Timestamp> {
+        let at = entry.timestamp.to_text().parse::<Timestamp>().ok()?;
+        let draft = &mut self.draft;
+        draft.started_at = Some(draft.started_at.map_or(at, |first| first.min(at)));
+        draft.ended_at = Some(draft.ended_at.map_or(at, |last| last.max(at)));
+        Some(at)
+    }
+
+    /// Where the session takes place; the last word counts.
+    fn surroundings(&mut self, entry: &Entry<'_>) {
+        self.messages += 1;
+        if is_sidechain(entry) {
+            return;
+        }
+        self.draft.note("cwd", entry.cwd.to_metadata());
+        self.draft.note("git_branch", entry.git_branch.to_metadata());
+        self.draft.note("client_version", entry.version.to_metadata());
+    }
+
+    fn assistant(
+        &mut self,
+        entry: &Entry<'_>,
+        message: &Message<'_>,
+        blocks: Vec<Block<'_>>,
+        at: Option<Timestamp>,
+    ) {
+        let model = message.model.to_text();
+        if !model.is_empty() && model != "<synthetic>" && !is_sidechain(entry) {
+            self.model = Some(model);
+        }
+        let id = message.id.to_text();
+        let mut tokens = message.usage.tokens().filter(|_| id.is_empty() || id != self.counted);
+        self.counted = id;
+        for block in blocks {
+            let step = match block.kind.to_text().as_str() {
+                "text" if block.text.0.trim().is_empty() => continue,
+                "text" => self.speech(entry, block),
+                "tool_use" | "server_tool_use" => {
+                    let call = block.id.to_text();
+                    let step =
+                        DraftStep { at, tokens: tokens.take(), ..self.tool_call(entry, block) };
+                    if let Some(index) = self.draft.push(step) {
+                        self.open.insert(call, index);
+                    }
+                    continue;
+                }
+                _ => continue,
+            };
+            self.draft.push(DraftStep { at, tokens: tokens.take(), ..step });
+        }
+    }
+
+    fn speech(&self, entry: &Entry<'_>, block: Block<'_>) -> DraftStep {
+        let failed = entry.is_api_error_message.to_bool() == Some(true);
+        DraftStep {
+            tool: if is_sidechain(entry) { AGENT.to_owned() } else { String::new() },
+            error: failed.then(|| block.text.0.clone()),
+            success: failed.then_some(false),
+            action: block.text.0,
+            ..DraftStep::default()
+        }
+    }
+
+    fn tool_call(&self, entry: &Entry<'_>, block: Block<'_>) -> DraftStep {
+        let name = block.name.to_text();
+        let parameters = arguments(block.input);
+        let action = readable_call(&name, &parameters);
+        let tool = if is_sidechain(entry) { format!("{AGENT}/{name}") } else { name };
+        DraftStep { tool, action, parameters, ..DraftStep::default() }
+    }
+
+    fn user(&mut self, entry: &Entry<'_>, blocks: Vec<Block<'_>>, at: Option<Timestamp>) {
+        let mut said = String::new();
+        for block in blocks {
+            match block.kind.to_text().as_str() {
+                "tool_result" => self.tool_result(block, at),
+                "text" => crate::import::lenient::join(&mut said, &block.text.0),
+                _ => {}
+            }
+        }
+        if entry.is_compact_summary.to_bool() == Some(true) {
+            return;
+        }
+        let Some(prompt) = prompt_in(&said) else {
+            self.command = self.command.take().or_else(|| command_in(&said));
+            return;
+        };
+        if is_sidechain(entry) {
+            // The call that started the subagent shows its prompt already.
+            self.agent_prompt.get_or_insert(prompt);
+        } else if self.prompt.is_none() {
+            self.prompt = Some(prompt);
+        } else {
+            self.follow_up(prompt, at);
+        }
+    }
+
+    /// What the user says later answers what the agent said last, or is a step of its own.
+    fn follow_up(&mut self, prompt: String, at: Option<Timestamp>) {
+        let before = self.draft.len();
+        user(&mut self.draft, prompt);
+        if self.draft.len() > before {
+            self.draft.set_time(before, at);
+        }
+    }
+
+    fn tool_result(&mut self, block: Block<'_>, at: Option<Timestamp>) {
+        let Some(index) = self.open.remove(&block.tool_use_id.to_text()) else { return };
+        let failed = block.is_error.to_bool() == Some(true);
+        self.draft.answer(index, block.content.0, Some(!failed));
+        if let Some(at) = at {
+            self.draft.set_latency(index, at);
+        }
+    }
+
+    fn finish(mut self, several_files: bool, at_home: bool) -> Result<Draft, String> {
+        if several_files {
+            self.draft.sort_by_time();
+        }
+        if let Some(model) = self.model {
+            self.draft.note("model", Scalar::Text(model).to_metadata());
+        }
+        self.draft.outcome.verdict = self.summary.clone().unwrap_or_default();
+        let id = self.draft.identity().to_owned();
+        // A few lines that strayed into the file of another session must not replace the session.
+        let prompt = match self.prompt.or(self.command) {
+            Some(prompt) => Some(prompt),
+            None if at_home => self.agent_prompt.or(self.summary),
+            None => {
+                let lines = self.messages;
+                return Err(format!(
+                    "{lines} stray message(s) of session {id}, whose own file is not among those read"
+                ));
+            }
+        };
+        self.draft.task = match prompt {
+            Some(prompt) => prompt,
+            None if self.draft.len() == 0 => return Err(format!("session {id} holds no messages")),
+            None => format!("Session {id} (its transcript does not hold the prompt)"),
+        };
+        Ok(self.draft)
+    }
+}
+
+/// How the steps of a subagent are marked: by the tool that starts it.
+const AGENT: &str = "Task";
+
+fn is_sidechain(entry: &Entry<'_>) -> bool {
+    entry.is_sidechain.to_bool() == Some(true)
+}
+
+/// What the client adds to a user's message, or writes in the user's name.
+const NOT_THE_USER: [&str; 14] = [
+    "system-reminder",
+    "command-name",
+    "command-message",
+    "command-args",
+    "command-contents",
+    "local-command-caveat",
+    "local-command-stdout",
+    "local-command-stderr",
+    "bash-input",
+    "bash-stdout",
+    "bash-stderr",
+    "ide_opened_file",
+    "ide_selection",
+    "task-notification",
+];
+
+const CAVEAT: &str = "Caveat: The messages below were generated by the user while running local";
+
+/// The user's own words in a message.
+fn prompt_in(said: &str) -> Option<String> {
+    let mut text = said.to_owned();
+    for tag in NOT_THE_USER {
+        while let Some((before, _, after)) = tagged(&text, tag) {
+            text = format!("{before}{after}");
+        }
+    }
+    let text = text.trim();
+    (!text.is_empty() && !text.starts_with(CAVEAT)).then(|| text.to_owned())
+}
+
+/// A slash command with its arguments, as the user typed it.
+fn command_in(said: &str) -> Option<String> {
+    let (_, name, _) = tagged(said, "command-name")?;
+    let arguments = tagged(said, "command-args").map_or("", |(_, arguments, _)| arguments);
+    let name = name.trim().trim_start_matches('/');
+    (!name.is_empty()).then(|| format!("/{name} {}", arguments.trim()).trim().to_owned())
+}
+
+/// What is before, in and after the first element `tag`.
+fn tagged<'t>(text: &'t str, tag: &str) -> Option<(&'t str, &'t str, &'t str)> {
+    let (before, rest) = text.split_once(&format!("<{tag}>"))?;
+    let (inner, after) = rest.split_once(&format!("</{tag}>"))?;
+    Some((before, inner, after))
+}

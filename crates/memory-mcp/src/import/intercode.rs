@@ -1,0 +1,154 @@
+//! InterCode results: interactive coding tasks, an action, an observation and a reward a turn.
+//!
+//! `info` holds the evaluation (the expected output, what differs): it stays out.
+
+use std::io::Read;
+
+use memory_core::Complexity;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::draft::{Draft, DraftStep, compact, error_line, fingerprint};
+use super::lenient::{Scalar, Text, null_as_default};
+use super::scan::{Raw, RecordScanner};
+use super::{Format, Reject};
+
+#[derive(Deserialize)]
+struct Run<'a> {
+    #[serde(default)]
+    environment: Scalar,
+    #[serde(default)]
+    dataset: Scalar,
+    #[serde(default)]
+    task_id: Scalar,
+    #[serde(default)]
+    query: Text,
+    #[serde(default)]
+    hardness: Scalar,
+    #[serde(borrow)]
+    turn_history: &'a RawValue,
+    #[serde(default, deserialize_with = "null_as_default")]
+    summary: Summary,
+}
+
+#[derive(Default, Deserialize)]
+struct Turns {
+    #[serde(default, deserialize_with = "null_as_default")]
+    actions: Vec<Text>,
+    #[serde(default, deserialize_with = "null_as_default")]
+    observations: Vec<Text>,
+    #[serde(default, deserialize_with = "null_as_default")]
+    rewards: Vec<Scalar>,
+    #[serde(default, deserialize_with = "null_as_default")]
+    valid_action: Vec<Scalar>,
+}
+
+#[derive(Default, Deserialize)]
+struct Summary {
+    #[serde(default)]
+    max_reward: Scalar,
+    #[serde(default)]
+    turns_taken: Scalar,
+    #[serde(default)]
+    turns_max: Scalar,
+}
+
+/// Turns that tell two agents' results apart: the same ones in a row, by chance, are unlikely.
+const TELLING_TURNS: usize = 4;
+
+/// What names the run of one agent over a dataset. Nothing in a record does, and two agents that
+/// solve a task with the same single command leave identical records; so each record's identity
+/// includes this: the first records of its file, as many as make [`TELLING_TURNS`] turns.
+pub(super) fn run_name(mut records: RecordScanner<impl Read>) -> String {
+    let (mut turns, mut parts) = (0, Vec::new());
+    while turns < TELLING_TURNS {
+        let Some(record) = records.next_record() else { break };
+        let Ok(raw) = record else { continue };
+        let Ok(run) = serde_json::from_str::<Run<'_>>(&raw.text) else { continue };
+        let Ok(history) = serde_json::from_str::<Turns>(run.turn_history.get()) else { continue };
+        turns += history.actions.len();
+        parts.push(compact(run.turn_history.get()));
+    }
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    fingerprint(&parts)
+}
+
+/// One run as an episode.
+pub(super) fn read(raw: &Raw, run_name: &str) -> Result<Draft, Reject> {
+    let run: Run<'_> = serde_json::from_str(&raw.text)?;
+    let turns: Turns =
+        serde_json::from_str(run.turn_history.get()).map_err(|e| format!("`turn_history`: {e}"))?;
+    let task_id = match (&run.task_id, &raw.key) {
+        (Scalar::Absent, Some(key)) => Scalar::Text(key.clone()),
+        (id, _) => id.clone(),
+    };
+    let content = fingerprint(&[
+        run_name,
+        raw.key.as_deref().unwrap_or_default(),
+        &run.dataset.to_text(),
+        &run.query.0,
+        &compact(run.turn_history.get()),
+    ]);
+    let mut draft =
+        Draft::new(Format::Intercode, format!("task {}, run {content}", task_id.to_text()));
+    let environment = run.environment.to_text();
+    let kind = environment.strip_prefix("ic_").unwrap_or(&environment);
+    draft.task = run.query.0;
+    draft.task_type = kind.to_owned();
+    let language = if kind == "ctf" { "bash" } else { kind };
+    draft.context.language = language.to_owned();
+    draft.context.complexity = complexity(&run.hardness.to_text());
+    draft.note("environment", run.environment.to_metadata());
+    draft.note("dataset", run.dataset.to_metadata());
+    draft.note("task_id", task_id.to_metadata());
+    draft.note("hardness", run.hardness.to_metadata());
+    draft.note("turns_taken", run.summary.turns_taken.to_metadata());
+    draft.note("turns_max", run.summary.turns_max.to_metadata());
+    let of_turns = turns.rewards.iter().filter_map(Scalar::to_number).reduce(f64::max);
+    let taken = turns.actions.len();
+    push_turns(&mut draft, turns, if language.is_empty() { "action" } else { language });
+    let reward = run.summary.max_reward.to_number().or(of_turns);
+    draft.judge(reward, format!("best reward {} in {taken} turns", reward.unwrap_or_default()));
+    Ok(draft)
+}
+
+fn push_turns(draft: &mut Draft, turns: Turns, language: &str) {
+    let mut observations = turns.observations.into_iter();
+    let mut rewards = turns.rewards.into_iter();
+    let mut valid = turns.valid_action.into_iter();
+    for Text(action) in turns.actions {
+        let observation = observations.next().unwrap_or_default().0;
+        let reward = rewards.next().unwrap_or_default().to_number();
+        let valid = valid.next().unwrap_or_default().to_bool();
+        let success = worked(&observation, reward, valid);
+        let submits = action.trim() == "submit" || action.starts_with("submit ");
+        draft.push(DraftStep {
+            tool: if submits { "submit" } else { language }.to_owned(),
+            action,
+            parameters: reward.map(|r| format!("{{\"reward\":{r}}}")).unwrap_or_default(),
+            error: (success == Some(false)).then(|| error_line(&observation)).flatten(),
+            observation,
+            success,
+            ..DraftStep::default()
+        });
+    }
+}
+
+/// A full reward says that the turn worked, whatever else; the environment's word on the action is
+/// next; without it only its error messages tell.
+fn worked(observation: &str, reward: Option<f64>, valid: Option<bool>) -> Option<bool> {
+    if reward.is_some_and(|r| r >= 1.0) {
+        return Some(true);
+    }
+    let failed = ["Error", "Test case did not pass"].iter().any(|say| observation.starts_with(say));
+    valid.or(failed.then_some(false))
+}
+
+fn complexity(hardness: &str) -> Option<Complexity> {
+    match hardness {
+        "easy" => Some(Complexity::Simple),
+        "medium" => Some(Complexity::Moderate),
+        "hard" | "extra" => Some(Complexity::Complex),
+        _ => None,
+    }
+}

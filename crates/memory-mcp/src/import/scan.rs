@@ -1,0 +1,516 @@
+//! Finds the borders of JSON records in a stream, holding one record at a time.
+//!
+//! A results file is an array or an object of records, or records one after the other, and may be
+//! far larger than memory. The scanner only finds where a record ends (strings, escapes, depth),
+//! checks the syntax of that piece, and hands its text on. When a record is broken it is reported
+//! with its line and the scan goes on at the next place that looks like the start of a record, that
+//! is, an object that begins with the same key as the records before it.
+
+use std::io::{self, Read};
+
+use serde::de::IgnoredAny;
+
+/// Bytes of one record. The largest known run of an agent is below 20 MB.
+pub(crate) const MAX_RECORD_BYTES: usize = 64 * 1024 * 1024;
+
+/// Bytes read from the file at a time.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// Bytes of a record's key or first field name; more is not one.
+const MAX_KEY_BYTES: usize = 1024;
+
+/// How the records lie in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// `[record, record]`
+    Array,
+    /// `{"key": record, "key": record}`
+    Dict,
+    /// `record record`, with or without line feeds between them.
+    Values,
+}
+
+/// One well-formed record.
+#[derive(Debug)]
+pub(crate) struct Raw {
+    /// The line on which it begins, from 1.
+    pub(crate) line: u64,
+    /// Its key in an object of records.
+    pub(crate) key: Option<String>,
+    /// Its JSON text.
+    pub(crate) text: String,
+}
+
+/// Why a record was skipped.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// The line of the problem, from 1.
+    pub(crate) line: u64,
+    /// What is wrong.
+    pub(crate) problem: String,
+}
+
+/// See the module.
+pub(crate) struct RecordScanner<R> {
+    input: R,
+    shape: Shape,
+    limit: usize,
+    /// What was read and not yet consumed starts at `at`, on line `line`.
+    buf: Vec<u8>,
+    at: usize,
+    line: u64,
+    end_of_file: bool,
+    opened: bool,
+    closed: bool,
+    finished: bool,
+    /// The first field name of a record, in its quotes: where to pick up after a broken one.
+    first_key: Option<Vec<u8>>,
+    peak: usize,
+}
+
+/// Where scanning one value stopped.
+enum Border {
+    /// It is this many bytes long.
+    At(usize),
+    /// Its bytes cannot be JSON from here on.
+    Broken(usize, &'static str),
+    /// The file ended first.
+    Cut,
+    /// It is longer than the limit.
+    TooLong(ValueScan),
+}
+
+impl<R: Read> RecordScanner<R> {
+    /// Reads records of at most `limit` bytes, laid out in `shape`.
+    pub(crate) fn new(input: R, shape: Shape, limit: usize) -> Self {
+        RecordScanner {
+            input,
+            shape,
+            limit,
+            buf: Vec::new(),
+            at: 0,
+            line: 1,
+            end_of_file: false,
+            opened: false,
+            closed: false,
+            finished: false,
+            first_key: None,
+            peak: 0,
+        }
+    }
+
+    /// The most bytes that were ever held at once.
+    #[cfg(test)]
+    pub(crate) fn peak_bytes(&self) -> usize {
+        self.peak
+    }
+
+    /// The next record, or what was wrong with it. `None` at the end.
+    pub(crate) fn next_record(&mut self) -> Option<Result<Raw, Fault>> {
+        if self.finished {
+            return None;
+        }
+        self.advance_record().unwrap_or_else(|e| {
+            self.finished = true;
+            Some(Err(self.fault(0, format!("cannot be read: {e}"))))
+        })
+    }
+
+    fn advance_record(&mut self) -> io::Result<Option<Result<Raw, Fault>>> {
+        if !self.opened {
+            self.open()?;
+        }
+        let (end, other_end) = match self.shape {
+            Shape::Array => (b']', b'}'),
+            Shape::Dict => (b'}', b']'),
+            Shape::Values => (0, 0),
+        };
+        loop {
+            self.skip(|b| b.is_ascii_whitespace() || b == b',')?;
+            let Some(b) = self.peek()? else {
+                self.finished = true;
+                let whole = self.closed || self.shape == Shape::Values;
+                return Ok((!whole).then(|| {
+                    Err(self.fault(0, "the file is cut off: its closing bracket is missing"))
+                }));
+            };
+            if b == end && !self.closed {
+                self.closed = true;
+                self.consume(1);
+            } else if self.closed {
+                // A doubled bracket further up looks like the end: go on as if still inside.
+                self.closed = false;
+                return Ok(Some(Err(self.fault(0, "text after the closing bracket"))));
+            } else if b == other_end {
+                let fault = self.fault(0, format!("unexpected `{}`", char::from(b)));
+                self.resync()?;
+                return Ok(Some(Err(fault)));
+            } else {
+                return self.record().map(Some);
+            }
+        }
+    }
+
+    /// Skips a byte order mark and the opening bracket.
+    fn open(&mut self) -> io::Result<()> {
+        self.opened = true;
+        self.skip(|b| b.is_ascii_whitespace() || matches!(b, 0xEF | 0xBB | 0xBF))?;
+        if self.shape != Shape::Values && self.peek()?.is_some() {
+            self.consume(1);
+        }
+        Ok(())
+    }
+
+    fn record(&mut self) -> io::Result<Result<Raw, Fault>> {
+        let start = self.line;
+        let key = match self.shape {
+            Shape::Dict => match self.key()? {
+                Ok(key) => Some(key),
+                Err(fault) => {
+                    self.resync()?;
+                    return Ok(Err(fault));
+                }
+            },
+            Shape::Array | Shape::Values => None,
+        };
+        match self.border()? {
+            Border::At(len) => Ok(self.take(start, key, len)),
+            Border::Broken(at, why) => {
+                let fault =
+                    self.fault(at, format!("{why}, in the record that begins on line {start}"));
+                self.resync()?;
+                Ok(Err(fault))
+            }
+            Border::Cut => Ok(Err(self.cut(start))),
+            Border::TooLong(scan) => self.too_long(start, scan).map(Err),
+        }
+    }
+
+    /// `"key" :` in front of a record.
+    fn key(&mut self) -> io::Result<Result<String, Fault>> {
+        let Border::At(len) = self.border()? else {
+            return Ok(Err(self.fault(0, "a key in quotes is missing in front of the record")));
+        };
+        let text = self.buf.get(self.at..self.at + len).unwrap_or_default();
+        let Ok(key) = serde_json::from_slice::<String>(text) else {
+            return Ok(Err(self.fault(0, "a key in quotes is missing in front of the record")));
+        };
+        self.consume(len);
+        self.skip(|b| b.is_ascii_whitespace())?;
+        if self.peek()? != Some(b':') {
+            return Ok(Err(self.fault(0, "a colon is missing after the key of the record")));
+        }
+        self.consume(1);
+        self.skip(|b| b.is_ascii_whitespace())?;
+        Ok(Ok(key))
+    }
+
+    /// Scans one value without consuming it.
+    fn border(&mut self) -> io::Result<Border> {
+        let mut scan = ValueScan::default();
+        let mut len = 0;
+        loop {
+            while let Some(&b) = self.buf.get(self.at + len) {
+                match scan.feed(b) {
+                    Fed::Inside => len += 1,
+                    Fed::Last => return Ok(Border::At(len + 1)),
+                    Fed::After if len == 0 => return Ok(Border::Broken(0, "a value is missing")),
+                    Fed::After => return Ok(Border::At(len)),
+                    Fed::Broken(why) => return Ok(Border::Broken(len, why)),
+                }
+            }
+            if len > self.limit {
+                return Ok(Border::TooLong(scan));
+            }
+            if !self.fill()? {
+                return Ok(if scan.is_bare() { Border::At(len) } else { Border::Cut });
+            }
+        }
+    }
+
+    /// Hands out the next `len` bytes as a record, if they are JSON.
+    fn take(&mut self, line: u64, key: Option<String>, len: usize) -> Result<Raw, Fault> {
+        let bytes = self.buf.get(self.at..self.at + len).unwrap_or_default();
+        let text = match std::str::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(e) => {
+                let fault = self.fault(e.valid_up_to(), "is not UTF-8 text");
+                self.consume(len);
+                return Err(fault);
+            }
+        };
+        if let Err(e) = serde_json::from_str::<IgnoredAny>(text) {
+            let line = self.line + (e.line() as u64).saturating_sub(1);
+            let fault =
+                Fault { line, problem: format!("is not valid JSON: {}", without_position(&e)) };
+            // Two records may have become one: the second is still good.
+            let to = self.find_record(self.at + 1, self.at + len).unwrap_or(self.at + len);
+            self.consume(to - self.at);
+            return Err(fault);
+        }
+        let raw = Raw { line, key, text: text.to_owned() };
+        if self.first_key.is_none() {
+            self.first_key = first_key(bytes);
+        }
+        self.consume(len);
+        Ok(raw)
+    }
+
+    /// The file ended inside a record. When a later record hides in it, the scan goes on there.
+    fn cut(&mut self, start: u64) -> Fault {
+        let held = self.buf.len() - self.at;
+        self.learn_first_key();
+        if let Some(next) = self.find_record(self.at + 1, self.buf.len()) {
+            let problem = "the record that begins here has no end before the next one".to_owned();
+            self.consume(next - self.at);
+            return Fault { line: start, problem };
+        }
+        let fault = self.fault(
+            held,
+            format!("the file is cut off inside the record that begins on line {start}"),
+        );
+        self.consume(held);
+        self.finished = true;
+        fault
+    }
+
+    /// Skips a record that is too long to be held, unless a later record hides in it.
+    fn too_long(&mut self, start: u64, mut scan: ValueScan) -> io::Result<Fault> {
+        self.learn_first_key();
+        if let Some(next) = self.find_record(self.at + 1, self.buf.len()) {
+            let problem = "the record that begins here has no end before the next one".to_owned();
+            self.consume(next - self.at);
+            return Ok(Fault { line: start, problem });
+        }
+        let problem = format!(
+            "the record that begins here is longer than {} MiB and was skipped",
+            self.limit / (1024 * 1024)
+        );
+        self.consume(self.buf.len() - self.at);
+        while let Some(b) = self.peek()? {
+            match scan.feed(b) {
+                Fed::Inside => self.consume(1),
+                Fed::Last => {
+                    self.consume(1);
+                    break;
+                }
+                Fed::After => break,
+                Fed::Broken(_) => {
+                    self.resync()?;
+                    break;
+                }
+            }
+        }
+        Ok(Fault { line: start, problem })
+    }
+
+    /// Consumes up to the next record, or everything when there is none.
+    fn resync(&mut self) -> io::Result<()> {
+        self.learn_first_key();
+        let mut from = self.at + 1;
+        loop {
+            if let Some(next) = self.find_record(from, self.buf.len()) {
+                self.consume(next - self.at);
+                return Ok(());
+            }
+            // What may be the first half of a record's start stays.
+            let keep = self.buf.len().saturating_sub(2 * MAX_KEY_BYTES).max(self.at);
+            self.consume(keep - self.at);
+            let held = self.buf.len() - self.at;
+            if !self.fill()? {
+                self.consume(held);
+                return Ok(());
+            }
+            from = self.at;
+        }
+    }
+
+    /// Without a good record so far, the first key of the broken one has to do.
+    fn learn_first_key(&mut self) {
+        if self.first_key.is_none() {
+            self.first_key = first_key(self.buf.get(self.at..).unwrap_or_default());
+        }
+    }
+
+    /// Index of the next start of a record in `from..to`: an object that begins with the known key,
+    /// in an object of records with its own key in front.
+    fn find_record(&self, from: usize, to: usize) -> Option<usize> {
+        let name = self.first_key.as_deref()?;
+        let buf = self.buf.get(..to)?;
+        let mut at = from;
+        while let Some(found) = buf.get(at..).and_then(|rest| find(rest, name)) {
+            let quote = at + found;
+            at = quote + 1;
+            let colon = buf.get(quote + name.len()..)?.iter().find(|b| !b.is_ascii_whitespace());
+            let Some(brace) = last_before(buf, quote).filter(|&i| buf.get(i) == Some(&b'{')) else {
+                continue;
+            };
+            let start =
+                if self.shape == Shape::Dict { key_before(buf, brace) } else { Some(brace) };
+            if let (Some(b':'), Some(start)) = (colon, start.filter(|&s| s >= from)) {
+                return Some(start);
+            }
+        }
+        None
+    }
+
+    /// A fault `offset` bytes from here.
+    fn fault(&self, offset: usize, problem: impl Into<String>) -> Fault {
+        let passed = self.buf.get(self.at..self.at + offset).unwrap_or_default();
+        Fault { line: self.line + lines_in(passed), problem: problem.into() }
+    }
+
+    fn peek(&mut self) -> io::Result<Option<u8>> {
+        while self.at == self.buf.len() {
+            if !self.fill()? {
+                return Ok(None);
+            }
+        }
+        Ok(self.buf.get(self.at).copied())
+    }
+
+    fn skip(&mut self, skipped: impl Fn(u8) -> bool) -> io::Result<()> {
+        while self.peek()?.is_some_and(&skipped) {
+            self.consume(1);
+        }
+        Ok(())
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        let passed = self.buf.get(self.at..self.at + bytes).unwrap_or_default();
+        self.line += lines_in(passed);
+        self.at = (self.at + bytes).min(self.buf.len());
+    }
+
+    /// Reads on. False at the end of the file.
+    fn fill(&mut self) -> io::Result<bool> {
+        if self.end_of_file {
+            return Ok(false);
+        }
+        if self.at > 0 {
+            self.buf.drain(..self.at);
+            self.at = 0;
+            if self.buf.len() < CHUNK_BYTES && self.buf.capacity() > 64 * CHUNK_BYTES {
+                self.buf.shrink_to(2 * CHUNK_BYTES);
+            }
+        }
+        let read = io::Read::by_ref(&mut self.input)
+            .take(CHUNK_BYTES as u64)
+            .read_to_end(&mut self.buf)?;
+        self.peak = self.peak.max(self.buf.len());
+        self.end_of_file = read == 0;
+        Ok(read > 0)
+    }
+}
+
+/// The state of a scan through one JSON value.
+#[derive(Default)]
+struct ValueScan {
+    started: bool,
+    depth: u64,
+    in_string: bool,
+    escaped: bool,
+    after_string: bool,
+}
+
+enum Fed {
+    /// The byte belongs to the value, which goes on.
+    Inside,
+    /// The byte is the value's last.
+    Last,
+    /// The value ended before this byte.
+    After,
+    /// No JSON value has this byte here.
+    Broken(&'static str),
+}
+
+impl ValueScan {
+    fn feed(&mut self, b: u8) -> Fed {
+        if self.in_string {
+            return self.feed_string(b);
+        }
+        if self.after_string && !b.is_ascii_whitespace() {
+            self.after_string = false;
+            if !matches!(b, b',' | b':' | b']' | b'}') {
+                return Fed::Broken("text follows a string, a quote may be missing");
+            }
+        }
+        match b {
+            b'"' => self.in_string = true,
+            b'{' | b'[' => self.depth += 1,
+            b'}' | b']' if self.depth == 0 => return Fed::After,
+            b'}' | b']' => {
+                self.depth -= 1;
+                if self.depth == 0 {
+                    return Fed::Last;
+                }
+            }
+            b',' | b':' if self.depth == 0 => return Fed::After,
+            _ if self.depth == 0 && b.is_ascii_whitespace() => return Fed::After,
+            _ => {}
+        }
+        self.started = true;
+        Fed::Inside
+    }
+
+    fn feed_string(&mut self, b: u8) -> Fed {
+        match b {
+            _ if self.escaped => self.escaped = false,
+            b'\\' => self.escaped = true,
+            b'"' => {
+                self.in_string = false;
+                self.after_string = true;
+                if self.depth == 0 {
+                    return Fed::Last;
+                }
+            }
+            0..=0x1F => return Fed::Broken("a line feed or control character stands in a string"),
+            _ => {}
+        }
+        Fed::Inside
+    }
+
+    /// True inside a number or literal that no bracket or quote will end.
+    fn is_bare(&self) -> bool {
+        self.started && self.depth == 0 && !self.in_string
+    }
+}
+
+fn lines_in(bytes: &[u8]) -> u64 {
+    bytes.iter().filter(|&&b| b == b'\n').count() as u64
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len()).position(|window| window == needle)
+}
+
+/// Index of the last byte before `end` that is no white space.
+fn last_before(buf: &[u8], end: usize) -> Option<usize> {
+    buf.get(..end)?.iter().rposition(|b| !b.is_ascii_whitespace())
+}
+
+/// Index of the opening quote of the `"key":` in front of `brace`.
+fn key_before(buf: &[u8], brace: usize) -> Option<usize> {
+    let colon = last_before(buf, brace).filter(|&i| buf.get(i) == Some(&b':'))?;
+    let quote = last_before(buf, colon).filter(|&i| buf.get(i) == Some(&b'"'))?;
+    let from = quote.saturating_sub(MAX_KEY_BYTES);
+    buf.get(from..quote)?.iter().rposition(|&b| b == b'"').map(|i| from + i)
+}
+
+/// The first field name of an object, in its quotes.
+fn first_key(text: &[u8]) -> Option<Vec<u8>> {
+    let text = text.get(text.iter().position(|&b| b == b'{')? + 1..)?;
+    let text = text.get(text.iter().position(|b| !b.is_ascii_whitespace())?..)?;
+    let (quote, rest) = text.split_first()?;
+    let end = rest.iter().take(MAX_KEY_BYTES).position(|b| matches!(b, b'"' | b'\\'))?;
+    (*quote == b'"' && rest.get(end) == Some(&b'"'))
+        .then(|| text.get(..end + 2))
+        .flatten()
+        .map(<[u8]>::to_vec)
+}
+
+/// The message of a JSON error without its position, which is relative to the record.
+pub(crate) fn without_position(e: &serde_json::Error) -> String {
+    let text = e.to_string();
+    text.split(" at line ").next().unwrap_or(&text).to_owned()
+}
