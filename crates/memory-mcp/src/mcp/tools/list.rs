@@ -1,0 +1,72 @@
+//! List episodes.
+
+use std::fmt::Write as _;
+
+use memory_core::store::ListQuery;
+use memory_core::{EpisodeStore, Result};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::filter::FilterArguments;
+use super::view::EpisodeRow;
+use super::{Effect, Output, Tool, bounded};
+use crate::mcp::arguments::or_default;
+use crate::mcp::session::Session;
+
+/// Episodes of a page, unless the call says otherwise.
+const PAGE: u32 = 20;
+const MAX_PAGE: u32 = 100;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListEpisodes {
+    #[serde(default, deserialize_with = "or_default")]
+    filter: FilterArguments,
+    /// next_cursor of the last page.
+    cursor: Option<String>,
+    /// Default 20, at most 100.
+    limit: Option<u32>,
+    project: Option<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Listing {
+    episodes: Vec<EpisodeRow>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+}
+
+impl Tool for ListEpisodes {
+    const NAME: &'static str = "list_episodes";
+    const TITLE: &'static str = "List episodes";
+    const DESCRIPTION: &'static str = "Episodes, newest first, running ones too.";
+    const EFFECT: Effect = Effect::Reads;
+    type Output = Listing;
+
+    async fn run<S: EpisodeStore>(self, session: &Session<S>) -> Result<Listing> {
+        let query = ListQuery {
+            scope: session.scope(self.project),
+            filter: self.filter.build()?,
+            after: self.cursor,
+            limit: bounded("limit", self.limit, PAGE, 1..=MAX_PAGE)?,
+        };
+        let page = session.memory.store().list(&query).await?;
+        Ok(Listing {
+            episodes: page.episodes.iter().map(|e| EpisodeRow::of(e)).collect(),
+            next_cursor: page.next,
+        })
+    }
+}
+
+impl Output for Listing {
+    fn text(&self) -> String {
+        if self.episodes.is_empty() {
+            return "No episodes.".into();
+        }
+        let mut text = self.episodes.iter().map(EpisodeRow::text).collect::<Vec<_>>().join("\n");
+        if let Some(cursor) = &self.next_cursor {
+            let _ = write!(text, "\nMore: cursor {cursor}");
+        }
+        text
+    }
+}

@@ -1,0 +1,97 @@
+//! Log steps of a running episode.
+
+use memory_core::{EpisodeId, EpisodeStore, Error, RawJson, Result, Step, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Effect, Output, Tool};
+use crate::mcp::arguments::parsed;
+use crate::mcp::session::Session;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LogSteps {
+    #[serde(deserialize_with = "parsed")]
+    #[schemars(with = "String")]
+    episode_id: EpisodeId,
+    /// In order.
+    steps: Vec<StepArguments>,
+    /// Number of the first of these, from 1: repeating the call is then harmless.
+    first_step: Option<u32>,
+    project: Option<String>,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct StepArguments {
+    tool: Option<String>,
+    /// What was done: command, call, message.
+    action: Option<String>,
+    /// The tool's parameters.
+    #[schemars(with = "Value")]
+    parameters: RawJson,
+    /// What came back; shorten what is long.
+    observation: Option<String>,
+    success: Option<bool>,
+    error: Option<String>,
+    latency_ms: Option<u64>,
+    tokens: Option<u64>,
+    /// RFC 3339; default now.
+    #[schemars(with = "Option<String>")]
+    at: Option<Timestamp>,
+}
+
+impl From<StepArguments> for Step {
+    fn from(given: StepArguments) -> Self {
+        Step {
+            number: 0,
+            tool: given.tool.unwrap_or_default(),
+            action: given.action.unwrap_or_default(),
+            parameters: given.parameters,
+            observation: given.observation.unwrap_or_default(),
+            success: given.success,
+            error: given.error,
+            latency_ms: given.latency_ms,
+            tokens: given.tokens,
+            at: given.at,
+        }
+    }
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Logged {
+    episode_id: String,
+    first_step: u32,
+    total_steps: u32,
+}
+
+impl Tool for LogSteps {
+    const NAME: &'static str = "log_steps";
+    const TITLE: &'static str = "Log steps";
+    const DESCRIPTION: &'static str = "Record steps of a running episode, failed ones too: what got \
+        past an error becomes a lesson.";
+    const EFFECT: Effect = Effect::Adds;
+    type Output = Logged;
+
+    async fn run<S: EpisodeStore>(self, session: &Session<S>) -> Result<Logged> {
+        if self.first_step == Some(0) {
+            return Err(Error::invalid("first_step", "is 0; steps are counted from 1"));
+        }
+        let steps = self.steps.into_iter().map(Step::from).collect();
+        let (scope, id) = (session.scope(self.project), self.episode_id);
+        let logged = session.memory.log_steps(&scope, id, steps, self.first_step).await?;
+        Ok(Logged {
+            episode_id: id.to_string(),
+            first_step: logged.first,
+            total_steps: logged.total,
+        })
+    }
+}
+
+impl Output for Logged {
+    fn text(&self) -> String {
+        let Logged { episode_id, first_step, total_steps } = self;
+        format!("Logged from step {first_step}; episode {episode_id} has {total_steps} steps.")
+    }
+}
