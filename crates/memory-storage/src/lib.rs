@@ -13,4 +13,4 @@ pub mod metrics;
 pub mod single_flight;
 
 pub use hybrid::{CacheConfig, HybridConfig, HybridStorage};
-pub use memory_storage_turso::TursoConfig;
+pub use memory_storage_turso::{Synchronous, TursoConfig};

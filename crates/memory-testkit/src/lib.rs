@@ -3,6 +3,7 @@
 //!
 //! # Layout
 //!
+//! - [`generate`]: seeded episodes of realistic size and shape
 //! - [`npm`]: installs the pinned npm packages once, or says why tests are skipped
 //! - [`python`]: the same for the pinned Python packages
 //! - [`sqld`]: a real libSQL server on loopback: start, stop, kill, restart, tokens, replicas
@@ -10,6 +11,7 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a broken test set-up fails the test")]
 
+pub mod generate;
 pub mod npm;
 pub mod proxy;
 pub mod python;

@@ -1,0 +1,117 @@
+//! The memory tier never shows what the database does not, beyond its bound.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use memory_core::store::{AppendSteps, EpisodeStore, Forget, Save, Scope, Write};
+use memory_core::{Episode, EpisodeId, Step, Timestamp, WriteId};
+use memory_storage::{CacheConfig, HybridConfig, HybridStorage, TursoConfig};
+
+async fn open(dir: &tempfile::TempDir, max_staleness: Duration) -> HybridStorage {
+    let turso = TursoConfig::at(dir.path().join("memory.db"));
+    let cache = CacheConfig { max_staleness, ..CacheConfig::default() };
+    HybridStorage::open(HybridConfig { turso, cache }).await.unwrap()
+}
+
+fn episode(name: &str) -> Episode {
+    Episode::start(EpisodeId::derive(&[name.as_bytes()]), "default", name, Timestamp(1))
+}
+
+async fn save(store: &HybridStorage, episode: &Episode, base: u64) {
+    let write_id = WriteId::generate(Timestamp(2));
+    let episode = Arc::new(Episode { version: base + 1, ..episode.clone() });
+    let write = Write::Save(Save { episode, base, write_id, lessons: Vec::new() });
+    store.write(vec![write]).await.unwrap().remove(0).unwrap();
+}
+
+async fn append(store: &HybridStorage, id: EpisodeId, action: &str) {
+    let steps = vec![Step { action: action.into(), ..Step::default() }];
+    let write_id = WriteId::generate(Timestamp(3));
+    let append = AppendSteps { id, scope: Scope::All, steps, first: None, write_id };
+    store.write(vec![Write::AppendSteps(append)]).await.unwrap().remove(0).unwrap();
+}
+
+async fn get(store: &HybridStorage, scope: &Scope, id: EpisodeId) -> Option<Arc<Episode>> {
+    store.get(scope, &[id]).await.unwrap().remove(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn own_writes_are_read_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir, Duration::from_secs(3600)).await;
+    let e = episode("a");
+    save(&store, &e, 0).await;
+    assert_eq!(get(&store, &Scope::All, e.id).await.unwrap().version, 1);
+    append(&store, e.id, "ls").await;
+    assert_eq!(get(&store, &Scope::All, e.id).await.unwrap().steps[0].action, "ls");
+    let forget = Forget { id: e.id, scope: Scope::All, at: Timestamp(9) };
+    store.write(vec![Write::Forget(forget)]).await.unwrap().remove(0).unwrap();
+    assert!(get(&store, &Scope::All, e.id).await.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn anothers_write_is_read_after_the_bound_and_a_hit_costs_no_query() {
+    let dir = tempfile::tempdir().unwrap();
+    let reader = open(&dir, Duration::from_millis(40)).await;
+    let writer = open(&dir, Duration::from_millis(40)).await;
+    let e = episode("a");
+    save(&writer, &e, 0).await;
+    assert_eq!(get(&reader, &Scope::All, e.id).await.unwrap().steps.len(), 0);
+    let misses = reader.metrics().misses.load(Ordering::Relaxed);
+    get(&reader, &Scope::All, e.id).await;
+    assert_eq!(reader.metrics().misses.load(Ordering::Relaxed), misses);
+
+    append(&writer, e.id, "make").await;
+    tokio::time::sleep(Duration::from_millis(41)).await;
+    assert_eq!(get(&reader, &Scope::All, e.id).await.unwrap().steps.len(), 1);
+    let forget = Forget { id: e.id, scope: Scope::All, at: Timestamp(9) };
+    writer.write(vec![Write::Forget(forget)]).await.unwrap().remove(0).unwrap();
+    tokio::time::sleep(Duration::from_millis(41)).await;
+    assert!(get(&reader, &Scope::All, e.id).await.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hit_checks_the_project() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir, Duration::from_secs(1)).await;
+    let e = episode("a");
+    save(&store, &e, 0).await;
+    assert!(get(&store, &Scope::Project("default".into()), e.id).await.is_some());
+    assert!(get(&store, &Scope::Project("other".into()), e.id).await.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn concurrent_misses_of_one_id_are_one_fetch() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = open(&dir, Duration::from_secs(1)).await;
+    let e = episode("a");
+    save(&writer, &e, 0).await;
+    let reader = Arc::new(open(&dir, Duration::from_secs(1)).await);
+    let reads: Vec<_> = (0..64)
+        .map(|_| {
+            let reader = reader.clone();
+            let id = e.id;
+            tokio::spawn(async move { get(&reader, &Scope::All, id).await.is_some() })
+        })
+        .collect();
+    for read in reads {
+        assert!(read.await.unwrap());
+    }
+    assert_eq!(reader.metrics().misses.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_lost_leaves_nothing_in_the_cache() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir, Duration::from_secs(3600)).await;
+    let e = episode("a");
+    save(&store, &e, 0).await;
+    let mut other = e.clone();
+    other.task_description = "something else".into();
+    let write_id = WriteId::generate(Timestamp(4));
+    let lost = Save { episode: Arc::new(other), base: 0, write_id, lessons: Vec::new() };
+    store.write(vec![Write::Save(lost)]).await.unwrap().remove(0).unwrap_err();
+    assert_eq!(get(&store, &Scope::All, e.id).await.unwrap().task_description, "a");
+}
