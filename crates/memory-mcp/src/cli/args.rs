@@ -1,0 +1,188 @@
+//! What can be typed.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use memory_core::record::RecordKind;
+
+use super::filter::FilterArgs;
+use crate::config::Flags;
+
+/// Episodic memory for AI agents: what was tried, how it ended, what to do next time.
+#[derive(Debug, Parser)]
+#[command(name = "memory-mcp", version, max_term_width = 100, after_help = AFTER_HELP)]
+pub struct Args {
+    /// Settings that every command takes.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Settings come from flags, then MEMORY_MCP_* variables, then the settings file; `memory-mcp config`
+shows each and where it came from. Results go to stdout, everything else to stderr.
+
+Exit codes: 0 done; 1 the database, disk or system said no; 2 the command line, a setting or the
+input is wrong; 3 what was named does not exist; 4 an import left out something it could read;
+130 stopped by Ctrl-C.";
+
+/// Settings that every command takes.
+#[derive(Debug, Default, ClapArgs)]
+#[command(next_help_heading = "Settings")]
+pub struct GlobalArgs {
+    /// Directory of the database [env: MEMORY_MCP_DATA_DIR]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Read and write this project alone [env: MEMORY_MCP_PROJECT]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub project: Option<OsString>,
+    /// Settings file [env: MEMORY_MCP_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Any other setting, for instance `cache.memory_bytes=0`; can be repeated
+    #[arg(long, global = true, value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+    /// What to log to stderr: error, warn, info, debug, trace, or directives [env: MEMORY_MCP_LOG]
+    #[arg(long, global = true, value_name = "LEVEL")]
+    pub log: Option<OsString>,
+    /// Write JSON for programs instead of text for people
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+impl GlobalArgs {
+    /// The flags as settings, a named flag after `--set`, so that it wins.
+    pub fn flags(&self) -> Result<Flags, super::Failure> {
+        let mut values = Vec::new();
+        for pair in &self.set {
+            let (name, value) = pair.split_once('=').ok_or_else(|| {
+                let shown = memory_core::error::excerpt(pair);
+                super::Failure::usage(format!("--set {shown} has no value"))
+                    .hint("write it as --set NAME=VALUE, for instance --set cache.memory_bytes=0")
+            })?;
+            values.push((name.trim().to_owned(), value.into()));
+        }
+        let named = [
+            ("data_dir", self.data_dir.clone().map(PathBuf::into_os_string)),
+            ("project", self.project.clone()),
+            ("log", self.log.clone()),
+        ];
+        values.extend(named.into_iter().filter_map(|(name, v)| Some((name.to_owned(), v?))));
+        Ok(Flags { file: self.config.clone(), values })
+    }
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve MCP on stdin and stdout, for an agent to connect to
+    Serve,
+    /// See it work: import sample runs into a temporary store and recall from them
+    Quickstart,
+    /// Take in recorded runs; running it again adds nothing twice
+    Import(ImportArgs),
+    /// Write everything to stdout, one JSON record a line, in a stable order
+    Export(ExportArgs),
+    /// Find what helps with a task: similar runs, how they ended, what they taught
+    Recall(RecallArgs),
+    /// List episodes, newest first
+    List(ListArgs),
+    /// Show one episode with its steps
+    Show(ShowArgs),
+    /// Count what is stored, and say how it is kept
+    Stats,
+    /// Delete episodes for good
+    Forget(ForgetArgs),
+    /// Show each setting and where it came from
+    Config,
+    /// Write a completion script for a shell to stdout
+    Completions(CompletionsArgs),
+}
+
+/// Arguments of `import`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Formats are told by content: an export of this tool, tau-bench results, intercode results, SWE-agent
+.traj, Claude Code sessions, the JSONL of the official MCP memory server. A malformed record is
+reported with file and line and skipped; the rest goes in. Ctrl-C stops between batches; run the same
+command again to go on.")]
+pub struct ImportArgs {
+    /// Files, and folders with everything below them
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+}
+
+/// Arguments of `export`.
+#[derive(Debug, ClapArgs)]
+pub struct ExportArgs {
+    /// Only this kind of record
+    #[arg(long, value_name = "KIND", value_parser = record_kind())]
+    pub kind: Option<RecordKind>,
+}
+
+/// The kinds of record by name.
+fn record_kind() -> impl TypedValueParser<Value = RecordKind> {
+    PossibleValuesParser::new(RecordKind::ALL.map(RecordKind::as_str)).try_map(|name| {
+        RecordKind::ALL.into_iter().find(|k| k.as_str() == name).ok_or("no such kind")
+    })
+}
+
+/// Arguments of `recall`.
+#[derive(Debug, ClapArgs)]
+pub struct RecallArgs {
+    /// The task, in plain words
+    #[arg(required = true, value_name = "TASK")]
+    pub task: Vec<String>,
+    /// Episodes at most
+    #[arg(long, default_value_t = 5, value_name = "N")]
+    pub limit: usize,
+    /// Tokens of the answer at most
+    #[arg(long, default_value_t = 2000, value_name = "N")]
+    pub budget_tokens: usize,
+    /// Which episodes count.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+}
+
+/// Arguments of `list`.
+#[derive(Debug, ClapArgs)]
+pub struct ListArgs {
+    /// Episodes at most
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    pub limit: usize,
+    /// Go on where the page before ended
+    #[arg(long, value_name = "CURSOR")]
+    pub after: Option<String>,
+    /// Which episodes.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+}
+
+/// Arguments of `show`.
+#[derive(Debug, ClapArgs)]
+pub struct ShowArgs {
+    /// As `list` and `recall` print it
+    pub id: String,
+}
+
+/// Arguments of `forget`.
+#[derive(Debug, ClapArgs)]
+pub struct ForgetArgs {
+    /// As `list` and `recall` print them
+    #[arg(required = true, value_name = "ID")]
+    pub ids: Vec<String>,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+/// Arguments of `completions`.
+#[derive(Debug, ClapArgs)]
+pub struct CompletionsArgs {
+    /// Which shell
+    pub shell: clap_complete::Shell,
+}

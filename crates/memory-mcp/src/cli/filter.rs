@@ -1,0 +1,164 @@
+//! Filters as they are typed.
+
+use clap::Args as ClapArgs;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Span, SpanRelativeTo};
+use memory_core::error::excerpt;
+use memory_core::store::Filter;
+use memory_core::{MetadataValue, OutcomeKind, Timestamp};
+
+use super::Failure;
+
+/// Which episodes a command is about.
+#[derive(Debug, Default, ClapArgs)]
+#[command(next_help_heading = "Filters")]
+pub struct FilterArgs {
+    /// Only this task type
+    #[arg(long, value_name = "TYPE")]
+    pub task_type: Option<String>,
+    /// Only this domain
+    #[arg(long, value_name = "NAME")]
+    pub domain: Option<String>,
+    /// Only this programming or query language
+    #[arg(long, value_name = "NAME")]
+    pub language: Option<String>,
+    /// Only these outcomes: success, partial, failure, abstained, abandoned, unjudged, running
+    #[arg(long, value_name = "OUTCOME", value_delimiter = ',')]
+    pub outcome: Vec<String>,
+    /// Only with at least this reward, 0 to 1
+    #[arg(long, value_name = "SCORE")]
+    pub min_reward: Option<f64>,
+    /// Only begun at or after this time: 2026-03-01, 2026-03-01T12:00:00Z, or 7d ago as `7d`
+    #[arg(long, value_name = "WHEN")]
+    pub since: Option<String>,
+    /// Only begun before this time
+    #[arg(long, value_name = "WHEN")]
+    pub until: Option<String>,
+    /// Only with this metadata value, for instance `repo=api` or `attempt=2`; can be repeated
+    #[arg(long = "where", value_name = "KEY=VALUE")]
+    pub metadata: Vec<String>,
+    /// Archived episodes too
+    #[arg(long)]
+    pub archived: bool,
+}
+
+impl FilterArgs {
+    /// The filter, with times relative to `now`.
+    pub fn to_filter(&self, now: Timestamp) -> Result<Filter, Failure> {
+        let states = self.outcome.iter().map(|text| state(text)).collect::<Result<_, _>>()?;
+        if let Some(score) = self.min_reward.filter(|score| !(0.0..=1.0).contains(score)) {
+            return Err(Failure::usage(format!("--min-reward is {score}"))
+                .hint("a reward is a number from 0 to 1"));
+        }
+        let time = |text: &Option<String>| text.as_deref().map(|t| moment(t, now)).transpose();
+        Ok(Filter {
+            task_type: self.task_type.clone(),
+            domain: self.domain.clone(),
+            language: self.language.clone(),
+            states,
+            min_reward: self.min_reward,
+            since: time(&self.since)?,
+            until: time(&self.until)?,
+            metadata: self.metadata.iter().map(|t| pair(t)).collect::<Result<_, _>>()?,
+            include_archived: self.archived,
+        })
+    }
+}
+
+fn state(text: &str) -> Result<String, Failure> {
+    if text != "running" {
+        text.parse::<OutcomeKind>().map_err(|e| {
+            Failure::usage(e.to_string()).hint("or `running` for episodes that have not ended")
+        })?;
+    }
+    Ok(text.to_owned())
+}
+
+/// A time: RFC 3339, a date (its beginning in UTC), or how long ago (`7d`, `36h`, `2 weeks`).
+fn moment(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
+    if let Ok(time) = text.parse() {
+        return Ok(time);
+    }
+    let midnight = text.parse::<Date>().and_then(|date| date.to_zoned(TimeZone::UTC));
+    if let Ok(midnight) = midnight {
+        return Ok(Timestamp(midnight.timestamp().as_microsecond()));
+    }
+    let ago = text.parse::<Span>().ok().map(Span::abs);
+    let ago = ago.and_then(|s| s.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
+    match ago.and_then(|d| i64::try_from(d.as_micros()).ok()) {
+        Some(microseconds) => Ok(Timestamp(now.0.saturating_sub(microseconds))),
+        None => Err(Failure::usage(format!("\"{}\" is no time", excerpt(text)))
+            .hint("write 2026-03-01, 2026-03-01T12:00:00Z, or how long ago: 7d, 36h")),
+    }
+}
+
+/// `key=value`; the value is a number, `true` or `false` where it looks like one, and text in any
+/// case when it is put in double quotes.
+fn pair(text: &str) -> Result<(String, MetadataValue), Failure> {
+    let (key, value) =
+        text.split_once('=').filter(|(key, _)| !key.trim().is_empty()).ok_or_else(|| {
+            Failure::usage(format!("--where \"{}\" is no KEY=VALUE", excerpt(text)))
+                .hint("for instance --where repo=api, --where attempt=2, --where 'build=\"42\"'")
+        })?;
+    let quoted = value.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
+    let typed = match quoted {
+        Some(text) => MetadataValue::Text(text.to_owned()),
+        None => typed(value),
+    };
+    Ok((key.trim().to_owned(), typed))
+}
+
+fn typed(value: &str) -> MetadataValue {
+    if let Ok(boolean) = value.parse() {
+        return MetadataValue::Boolean(boolean);
+    }
+    if let Ok(integer) = value.parse() {
+        return MetadataValue::Integer(integer);
+    }
+    let looks_like_number = value.starts_with(|c: char| c.is_ascii_digit() || c == '-');
+    match value.parse::<f64>() {
+        Ok(real) if looks_like_number && real.is_finite() => MetadataValue::Real(real),
+        _ => MetadataValue::Text(value.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_000_000_000_000_000);
+
+    #[test]
+    fn times_are_dates_instants_or_how_long_ago() {
+        let iso = |text| moment(text, NOW).unwrap().to_string();
+        assert_eq!(iso("2026-03-01"), "2026-03-01T00:00:00Z");
+        assert_eq!(iso("2026-03-01T12:00:00+02:00"), "2026-03-01T10:00:00Z");
+        assert_eq!(moment("7d", NOW).unwrap().0, NOW.0 - 7 * 86_400_000_000);
+        assert_eq!(moment("36h", NOW).unwrap().0, NOW.0 - 36 * 3_600_000_000);
+        assert_eq!(moment("2 weeks", NOW).unwrap().0, NOW.0 - 14 * 86_400_000_000);
+        for wrong in ["", "soon", "2026-13-01", "7"] {
+            assert!(moment(wrong, NOW).is_err(), "{wrong:?} was taken");
+        }
+    }
+
+    #[test]
+    fn metadata_values_have_the_type_they_look_like() {
+        let value = |text| pair(text).unwrap().1;
+        assert_eq!(value("attempt=2"), MetadataValue::Integer(2));
+        assert_eq!(value("share=0.5"), MetadataValue::Real(0.5));
+        assert_eq!(value("green=true"), MetadataValue::Boolean(true));
+        assert_eq!(value("repo=api"), MetadataValue::Text("api".into()));
+        assert_eq!(value("build=\"42\""), MetadataValue::Text("42".into()));
+        assert_eq!(value("name=inf"), MetadataValue::Text("inf".into()));
+        assert_eq!(value("q=a=b"), MetadataValue::Text("a=b".into()));
+        assert!(pair("alone").is_err() && pair("=x").is_err());
+    }
+
+    #[test]
+    fn an_unknown_outcome_lists_the_known_ones() {
+        let args = FilterArgs { outcome: vec!["great".into()], ..FilterArgs::default() };
+        let Err(Failure::Told { message, .. }) = args.to_filter(NOW) else { panic!("taken") };
+        assert!(message.contains("success, partial, failure"), "{message}");
+    }
+}

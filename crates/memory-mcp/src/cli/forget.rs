@@ -1,0 +1,58 @@
+//! `memory-mcp forget ID...`.
+
+use std::io::{BufRead, IsTerminal, stdin};
+
+use memory_core::EpisodeId;
+use memory_core::store::EpisodeStore;
+use serde_json::json;
+
+use super::args::ForgetArgs;
+use super::output::{self, Output, one_line};
+use super::session::Session;
+use super::{Exit, Failure};
+
+pub(super) async fn run(
+    args: &ForgetArgs,
+    session: &Session,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let ids: Vec<EpisodeId> = args.ids.iter().map(|id| id.parse()).collect::<Result<_, _>>()?;
+    let memory = session.open().await?;
+    let scope = session.scope();
+    let found = memory.store().get(&scope, &ids).await?;
+    let missing: Vec<String> =
+        ids.iter().zip(&found).filter(|(_, e)| e.is_none()).map(|(id, _)| id.to_string()).collect();
+    if !missing.is_empty() {
+        return Err(Failure::not_found(format!("there is no episode {}", missing.join(", ")))
+            .hint("nothing was forgotten; `memory-mcp list` shows the episodes"));
+    }
+    if !args.yes && stdin().is_terminal() {
+        let tasks = found.iter().flatten().map(|e| (e.id, one_line(&e.task_description, 60)));
+        for (id, task) in tasks {
+            output::say(format_args!("{id}  {task}"));
+        }
+        if !agreed(ids.len())? {
+            return Err(Failure::Silent(Exit::Failed));
+        }
+    }
+    for id in &ids {
+        memory.forget(&scope, *id).await?;
+    }
+    if out.is_json() {
+        return out.json(&json!({ "forgotten": ids }));
+    }
+    out.line(format_args!("Forgot {} for good.", episodes(ids.len())))
+}
+
+/// Asks on stderr, so that the question is seen when stdout goes elsewhere.
+fn agreed(count: usize) -> Result<bool, Failure> {
+    output::ask(format_args!("Forget {} for good? [y/N] ", episodes(count)));
+    let mut answer = String::new();
+    let read = stdin().lock().read_line(&mut answer);
+    read.map_err(|e| Failure::failed(format!("cannot read the answer: {e}")))?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
+fn episodes(count: usize) -> String {
+    if count == 1 { "1 episode".into() } else { format!("{count} episodes") }
+}

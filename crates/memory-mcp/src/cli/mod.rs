@@ -1,0 +1,88 @@
+//! The command line.
+//!
+//! - [`args`], [`filter`]: what can be typed
+//! - [`output`]: the terminal; nothing else prints
+//! - [`failure`]: exit codes, messages with hints
+//! - `session`: settings, log and memory of one run
+//! - one module a command
+
+pub mod args;
+pub mod failure;
+pub mod filter;
+pub mod output;
+
+mod completions;
+mod config;
+mod export;
+mod forget;
+mod import;
+mod list;
+mod progress;
+mod quickstart;
+mod recall;
+mod serve;
+mod session;
+mod show;
+mod stats;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+pub use failure::{Exit, Failure};
+
+use args::{Args, Command};
+use output::Output;
+use session::Session;
+
+/// Runs the command of this process's command line. The result is the exit code.
+pub fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(told) => {
+            // Help goes to stdout, a usage error to stderr; a closed one is no reason to fail.
+            let _ = told.print();
+            return ExitCode::from(if told.use_stderr() { Exit::Usage as u8 } else { 0 });
+        }
+    };
+    match run(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::report(&failure);
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(args: Args) -> Result<(), Failure> {
+    let mut out = Output::stdout(args.global.json);
+    if let Command::Completions(args) = args.command {
+        completions::run(&args, &mut out)?;
+        return out.finish();
+    }
+    let session = Session::begin(&args.global)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::failed(format!("cannot start the worker threads: {e}")))?;
+    let done = runtime.block_on(dispatch(args.command, &session, &mut out));
+    // What was written before a failure is worth showing.
+    let flushed = out.finish();
+    done.and(flushed)
+}
+
+async fn dispatch(command: Command, session: &Session, out: &mut Output) -> Result<(), Failure> {
+    match command {
+        Command::Serve => serve::run(session).await,
+        Command::Quickstart => quickstart::run(out).await,
+        Command::Import(args) => import::run(&args, session, out).await,
+        Command::Export(args) => export::run(&args, session, out).await,
+        Command::Recall(args) => recall::run(&args, session, out).await,
+        Command::List(args) => list::run(&args, session, out).await,
+        Command::Show(args) => show::run(&args, session, out).await,
+        Command::Stats => stats::run(session, out).await,
+        Command::Forget(args) => forget::run(&args, session, out).await,
+        Command::Config => config::run(session, out),
+        Command::Completions(args) => completions::run(&args, out),
+    }
+}

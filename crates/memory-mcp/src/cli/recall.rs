@@ -1,0 +1,77 @@
+//! `memory-mcp recall TASK`.
+
+use memory_core::OutcomeKind;
+use memory_core::recall::{Recall, RecallItem, RecallLesson, RecallQuery};
+
+use super::Failure;
+use super::args::RecallArgs;
+use super::output::{BAD, DIM, FAIR, GOOD, Output, TITLE, paint, plain, width, wrap};
+use super::session::Session;
+
+pub(super) async fn run(
+    args: &RecallArgs,
+    session: &Session,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let memory = session.open().await?;
+    let query = RecallQuery {
+        task: args.task.join(" "),
+        scope: session.scope(),
+        filter: args.filter.to_filter(memory.now())?,
+        limit: args.limit,
+        budget_tokens: args.budget_tokens,
+    };
+    let recall = memory.recall(&query).await?;
+    if out.is_json() {
+        // Compact: the budget holds for what is written.
+        return out.line(recall.to_json());
+    }
+    print(&recall, out)
+}
+
+/// What was recalled, for people. Shorter than the JSON that the token budget is measured on.
+pub(super) fn print(recall: &Recall, out: &mut Output) -> Result<(), Failure> {
+    if let Some(reason) = &recall.nothing_relevant {
+        return out.line(format_args!("Nothing relevant: {}", plain(reason)));
+    }
+    for (place, item) in recall.items.iter().enumerate() {
+        print_item(place + 1, item, out)?;
+    }
+    if !recall.lessons.is_empty() {
+        out.line(paint(TITLE, "Lessons"))?;
+    }
+    for lesson in &recall.lessons {
+        print_lesson(lesson, out)?;
+    }
+    if recall.left_out > 0 {
+        let more = format!("{} more left out by --budget-tokens", recall.left_out);
+        out.line(paint(DIM, more))?;
+    }
+    Ok(())
+}
+
+fn print_item(place: usize, item: &RecallItem, out: &mut Output) -> Result<(), Failure> {
+    let style = match item.outcome.parse() {
+        Ok(OutcomeKind::Success) => GOOD,
+        Ok(OutcomeKind::Partial) => FAIR,
+        Ok(OutcomeKind::Failure) => BAD,
+        _ => DIM,
+    };
+    let reward = item.reward.map(|r| format!(" {r}")).unwrap_or_default();
+    let verdict = paint(style, format_args!("{}{reward}", item.outcome));
+    out.line(format_args!("{place}. {verdict} {}", wrap(&item.task, "   ", width()).trim_start()))?;
+    for action in &item.done {
+        out.line(wrap(action, "   $ ", width()))?;
+    }
+    for line in &item.lessons {
+        out.line(wrap(line, "   - ", width()))?;
+    }
+    let alike = if item.alike > 0 { format!("; {} alike", item.alike) } else { String::new() };
+    out.line(paint(DIM, wrap(&format!("{}{alike}", item.why), "   ", width())))?;
+    out.line(paint(DIM, format_args!("   {}", item.id)))
+}
+
+fn print_lesson(lesson: &RecallLesson, out: &mut Output) -> Result<(), Failure> {
+    let text = format!("{}: {} ({})", lesson.when, lesson.action, lesson.worked);
+    out.line(wrap(&text, "   ", width()))
+}

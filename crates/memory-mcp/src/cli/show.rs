@@ -1,0 +1,132 @@
+//! `memory-mcp show ID`.
+
+use memory_core::learning::ScoredLesson;
+use memory_core::store::{EpisodeStore, LessonQuery};
+use memory_core::{Episode, EpisodeId, Step};
+use serde_json::json;
+
+use super::Failure;
+use super::args::ShowArgs;
+use super::list::{minute, reward, state};
+use super::output::{BAD, CODE, DIM, GOOD, Output, TITLE, one_line, paint, width, wrap};
+use super::session::Session;
+
+/// Lines of one observation that are shown; `--json` has all of them.
+const OBSERVATION_LINES: usize = 8;
+
+/// Lessons shown.
+const LESSONS: usize = 10;
+
+pub(super) async fn run(
+    args: &ShowArgs,
+    session: &Session,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let id: EpisodeId = args.id.parse()?;
+    let memory = session.open().await?;
+    let scope = session.scope();
+    let found = memory.store().get(&scope, &[id]).await?;
+    let Some(episode) = found.into_iter().next().flatten() else {
+        return Err(Failure::not_found(format!("there is no episode {id}"))
+            .hint("`memory-mcp list` shows the episodes, with --project those of one project"));
+    };
+    let query = LessonQuery { scope, episodes: vec![id], kinds: Vec::new(), limit: LESSONS };
+    let lessons = memory.store().lessons(&query).await?;
+    if out.is_json() {
+        return out.json(&json!({ "episode": *episode, "lessons": lessons }));
+    }
+    head(&episode, out)?;
+    for step in &episode.steps {
+        one_step(step, out)?;
+    }
+    reflection(&episode, out)?;
+    taught(&lessons, out)
+}
+
+fn head(episode: &Episode, out: &mut Output) -> Result<(), Failure> {
+    let context = &episode.context;
+    let place = [&episode.task_type, &context.domain, &context.language, &context.framework];
+    let place: Vec<_> =
+        place.into_iter().filter(|s| !s.is_empty()).map(|s| one_line(s, 40)).collect();
+    out.line(paint(TITLE, wrap(&episode.task_description, "", width())))?;
+    out.line(format_args!("id       {}", paint(CODE, episode.id)))?;
+    out.line(format_args!("project  {}  {}", one_line(&episode.project, 60), place.join(" · ")))?;
+    let ended = episode.ended_at.map(|t| format!(", ended {t}")).unwrap_or_default();
+    out.line(format_args!("begun    {}{ended}", minute(episode)))?;
+    let verdict = episode.outcome.as_ref().map_or("", |o| &o.verdict);
+    let verdict = one_line(verdict, width().saturating_sub(32).max(24));
+    out.line(format_args!(
+        "outcome  {}  reward {}  {verdict}",
+        state(episode, 0),
+        reward(episode)
+    ))?;
+    if let Some(source) = &episode.source {
+        out.line(format_args!("source   {} {}", source.format, one_line(&source.identity, 60)))?;
+    }
+    for (key, value) in &episode.metadata {
+        let value = serde_json::to_string(value)?;
+        out.line(paint(
+            DIM,
+            format_args!("         {} = {}", one_line(key, 40), one_line(&value, 60)),
+        ))?;
+    }
+    out.gap()
+}
+
+fn one_step(step: &Step, out: &mut Output) -> Result<(), Failure> {
+    let mark = match step.success {
+        Some(true) => paint(GOOD, "ok"),
+        Some(false) => paint(BAD, "failed"),
+        None => String::new(),
+    };
+    let tool = one_line(&step.tool, 24);
+    let action = one_line(&step.action, width().saturating_sub(16 + tool.len()).max(24));
+    out.line(format_args!("{:>4}  {}  {action}  {mark}", step.number, paint(CODE, tool)))?;
+    if !step.parameters.is_empty() {
+        let room = width().saturating_sub(6).max(24);
+        out.line(paint(DIM, format_args!("      {}", one_line(step.parameters.as_str(), room))))?;
+    }
+    let lines: Vec<&str> = step.observation.lines().collect();
+    for line in lines.iter().take(OBSERVATION_LINES) {
+        out.line(wrap(line, "      | ", width()))?;
+    }
+    if lines.len() > OBSERVATION_LINES {
+        let more = lines.len() - OBSERVATION_LINES;
+        out.line(paint(DIM, format_args!("      | … {more} more lines, all of them with --json")))?;
+    }
+    match &step.error {
+        Some(error) => out.line(paint(BAD, wrap(error, "      ! ", width()))),
+        None => Ok(()),
+    }
+}
+
+fn reflection(episode: &Episode, out: &mut Output) -> Result<(), Failure> {
+    let parts = [
+        ("What worked", &episode.reflection.worked),
+        ("What failed", &episode.reflection.failed),
+        ("Next time", &episode.reflection.next_time),
+    ];
+    for (title, lines) in parts.into_iter().filter(|(_, lines)| !lines.is_empty()) {
+        out.gap()?;
+        out.line(paint(TITLE, title))?;
+        for line in lines {
+            out.line(wrap(line, "  ", width()))?;
+        }
+    }
+    Ok(())
+}
+
+fn taught(lessons: &[ScoredLesson], out: &mut Output) -> Result<(), Failure> {
+    if lessons.is_empty() {
+        return Ok(());
+    }
+    out.gap()?;
+    out.line(paint(TITLE, "Lessons it is evidence for"))?;
+    for ScoredLesson { lesson, stats, .. } in lessons {
+        out.line(wrap(&format!("{}: {}", lesson.condition, lesson.action), "  ", width()))?;
+        let kind = lesson.lesson_kind.as_str();
+        let counts = format!("  {kind}, went well {} of {} times", stats.successes, stats.uses);
+        out.line(paint(DIM, counts))?;
+    }
+    Ok(())
+}
