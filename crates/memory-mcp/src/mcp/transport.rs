@@ -151,7 +151,7 @@ impl Output {
                     && let Some(id) = &cancelled.params.request_id
                 {
                     // A cancelled call gets no answer, so it leaves here.
-                    in_flight.leave(id);
+                    drop(in_flight.leave(id));
                 }
                 Ok(Some(message))
             }
@@ -163,17 +163,16 @@ impl Output {
         self.write(&JsonRpcMessage::error(error, id)).await
     }
 
-    /// Writes a message; if it answers a call, the call is no longer in flight.
+    /// Writes a message. The call that it answers leaves before: the client may use the id again as
+    /// soon as it has read the answer. Its share of the budget is free once the answer is written.
     async fn answer(&self, message: ServerJsonRpcMessage) -> io::Result<()> {
-        let written = self.write(&message).await;
-        match &message {
-            JsonRpcMessage::Response(response) => self.in_flight.leave(&response.id),
-            JsonRpcMessage::Error(error) => {
-                error.id.iter().for_each(|id| self.in_flight.leave(id));
-            }
-            JsonRpcMessage::Request(_) | JsonRpcMessage::Notification(_) => {}
-        }
-        written
+        let id = match &message {
+            JsonRpcMessage::Response(response) => Some(&response.id),
+            JsonRpcMessage::Error(error) => error.id.as_ref(),
+            JsonRpcMessage::Request(_) | JsonRpcMessage::Notification(_) => None,
+        };
+        let _share = id.and_then(|id| self.in_flight.leave(id));
+        self.write(&message).await
     }
 
     /// One message, one line, whoever else is writing.
@@ -212,8 +211,9 @@ impl InFlight {
         true
     }
 
-    fn leave(&self, id: &RequestId) {
-        self.calls().remove(id);
+    /// Takes a call out; its share of the budget is free when the result is dropped.
+    fn leave(&self, id: &RequestId) -> Option<OwnedSemaphorePermit> {
+        self.calls().remove(id)
     }
 
     fn calls(&self) -> std::sync::MutexGuard<'_, HashMap<RequestId, OwnedSemaphorePermit>> {

@@ -11,7 +11,7 @@ use memory_core::{
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::view::{BRIEF_CHARS, line};
+use super::view::{BRIEF_CHARS, line, score};
 use super::{Effect, Output, Tool, renamed};
 use crate::mcp::arguments::{or_default, parsed};
 use crate::mcp::session::Session;
@@ -125,7 +125,7 @@ impl Tool for CompleteEpisode {
         Ok(Completed {
             episode_id: id.to_string(),
             outcome: done.episode.state(),
-            reward: done.episode.reward.as_ref().map(|r| r.score),
+            reward: score(done.episode.reward.as_ref()),
             steps: done.episode.steps.len(),
             lessons: done.lessons.iter().take(LESSONS_SHOWN).map(LessonView::of).collect(),
             total_lessons: done.lessons.len(),
@@ -136,7 +136,7 @@ impl Tool for CompleteEpisode {
 impl Output for Completed {
     fn text(&self) -> String {
         let Completed { episode_id, outcome, steps, total_lessons, .. } = self;
-        let reward = self.reward.map_or(String::new(), |r| format!(", reward {r:.2}"));
+        let reward = self.reward.map_or(String::new(), |r| format!(", reward {r}"));
         let mut text = format!(
             "Episode {episode_id} completed: {outcome}{reward}, {steps} steps, {total_lessons} lessons."
         );

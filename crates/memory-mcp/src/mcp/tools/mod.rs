@@ -164,13 +164,15 @@ fn bounded(
 
 /// The error, and which tool leads on from here.
 fn explain(e: &Error) -> String {
-    let advice = match e {
-        Error::NotFound { .. } => "; list_episodes shows what there is, start_episode begins anew",
-        Error::Completed { .. } | Error::Forgotten { .. } => " (start_episode)",
-        Error::Conflict { .. } => "; get_episode shows it",
-        _ => "",
-    };
-    format!("{e}{advice}")
+    match e {
+        Error::NotFound { kind, id, .. } => format!(
+            "{kind} {id} was not found in this project: list_episodes shows what there is, \
+             start_episode begins a new one"
+        ),
+        Error::Completed { .. } | Error::Forgotten { .. } => format!("{e} (start_episode)"),
+        Error::Conflict { .. } => format!("{e} (get_episode)"),
+        other => other.to_string(),
+    }
 }
 
 fn unknown(name: &str, known: &[&str]) -> ErrorData {

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{BRIEF_CHARS, FULL_CHARS, cut, line};
+use super::{BRIEF_CHARS, FULL_CHARS, ROW_CHARS, cut, line, score};
 
 /// A row of a listing.
 #[derive(Serialize, JsonSchema)]
@@ -28,9 +28,9 @@ impl EpisodeRow {
     pub(in crate::mcp::tools) fn of(episode: &Episode) -> Self {
         EpisodeRow {
             episode_id: episode.id.to_string(),
-            task: line(&episode.task_description, BRIEF_CHARS),
+            task: line(&episode.task_description, ROW_CHARS),
             state: episode.state(),
-            reward: episode.reward.as_ref().map(|r| r.score),
+            reward: score(episode.reward.as_ref()),
             task_type: episode.task_type.clone(),
             started_at: episode.started_at.to_string(),
             steps: episode.steps.len(),
@@ -39,7 +39,7 @@ impl EpisodeRow {
 
     pub(in crate::mcp::tools) fn text(&self) -> String {
         let EpisodeRow { episode_id, task, state, started_at, steps, .. } = self;
-        let reward = self.reward.map_or(String::new(), |r| format!(" {r:.2}"));
+        let reward = self.reward.map_or(String::new(), |r| format!(" {r}"));
         let kind = if self.task_type.is_empty() { "" } else { " " };
         let started = started_at.get(..16).unwrap_or(started_at);
         format!(
@@ -67,9 +67,8 @@ pub(in crate::mcp::tools) struct EpisodeHead {
     started_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     ended_at: Option<String>,
-    #[serde(skip_serializing_if = "Reflection::is_empty")]
-    #[schemars(with = "Map<String, Value>")]
-    reflection: Reflection,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    reflection: Map<String, Value>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "Map<String, Value>")]
     metadata: BTreeMap<String, MetadataValue>,
@@ -87,11 +86,11 @@ impl EpisodeHead {
                 .outcome
                 .as_ref()
                 .map_or(String::new(), |o| cut(&o.verdict, FULL_CHARS)),
-            reward: episode.reward.as_ref().map(|r| r.score),
-            context: context(episode),
+            reward: score(episode.reward.as_ref()),
+            context: said(&episode.context),
             started_at: episode.started_at.to_string(),
             ended_at: episode.ended_at.map(|t| t.to_string()),
-            reflection: brief(&episode.reflection),
+            reflection: said(&brief(&episode.reflection)),
             metadata: episode.metadata.clone(),
         }
     }
@@ -104,29 +103,28 @@ impl EpisodeHead {
                 let _ = write!(text, "\n{name}: {value}");
             }
         };
-        line("Task", &self.task);
-        line("Type", &self.task_type);
-        line("Verdict", &self.verdict);
-        line("Reward", &self.reward.map_or(String::new(), |r| format!("{r:.2}")));
-        for (key, value) in &self.context {
-            line(key, value.as_str().unwrap_or(&value.to_string()));
-        }
-        for (name, lines) in [
-            ("Worked", &self.reflection.worked),
-            ("Failed", &self.reflection.failed),
-            ("Next time", &self.reflection.next_time),
-        ] {
-            lines.iter().for_each(|l| line(name, l));
+        line("task", &self.task);
+        line("type", &self.task_type);
+        line("verdict", &self.verdict);
+        line("reward", &self.reward.map_or(String::new(), |r| r.to_string()));
+        for (name, value) in self.context.iter().chain(&self.reflection) {
+            match value {
+                Value::String(value) => line(name, value),
+                Value::Array(values) => {
+                    values.iter().filter_map(Value::as_str).for_each(|value| line(name, value));
+                }
+                other => line(name, &other.to_string()),
+            }
         }
         text
     }
 }
 
-/// What of the context says something.
-fn context(episode: &Episode) -> Map<String, Value> {
-    let said = |value: &Value| !(value.is_null() || value == "" || value == &Value::Array(vec![]));
-    match serde_json::to_value(&episode.context) {
-        Ok(Value::Object(fields)) => fields.into_iter().filter(|(_, v)| said(v)).collect(),
+/// The fields that say something.
+fn said(value: &impl Serialize) -> Map<String, Value> {
+    let empty = |value: &Value| value.is_null() || value == "" || value == &Value::Array(vec![]);
+    match serde_json::to_value(value) {
+        Ok(Value::Object(fields)) => fields.into_iter().filter(|(_, v)| !empty(v)).collect(),
         _ => Map::new(),
     }
 }

@@ -3,8 +3,13 @@
 mod episode;
 mod step;
 
+use memory_core::Reward;
+
 pub(super) use episode::{EpisodeHead, EpisodeRow};
 pub(super) use step::StepView;
+
+/// Characters of the task in a row of a listing.
+const ROW_CHARS: usize = 120;
 
 /// Characters of one text of a step when several are shown: the beginning says what it was.
 pub(super) const BRIEF_CHARS: usize = 240;
@@ -12,6 +17,11 @@ pub(super) const BRIEF_CHARS: usize = 240;
 /// Characters of one text of a step that is shown alone: its longest fields together stay below the
 /// 25,000 tokens at which clients cut a result.
 pub(super) const FULL_CHARS: usize = 16_000;
+
+/// A reward to three digits: the rest is noise, and takes room.
+pub(super) fn score(reward: Option<&Reward>) -> Option<f64> {
+    reward.map(|r| (r.score * 1000.0).round() / 1000.0)
+}
 
 /// `text` cut to `max` characters, saying how many are missing.
 pub(super) fn cut(text: &str, max: usize) -> String {
