@@ -26,5 +26,6 @@ pub use config::{Synchronous, TursoConfig};
 pub use metrics::Metrics;
 pub use store::TursoStore;
 pub use transport::{
-    BreakerConfig, Gauge, RemoteConfig, RemoteMetrics, RemoteTransport, RetryConfig, Secret, TokenSource,
+    BreakerConfig, DatabaseUrl, Gauge, RemoteConfig, RemoteMetrics, RemoteTransport, RetryConfig,
+    Secret, TokenSource,
 };

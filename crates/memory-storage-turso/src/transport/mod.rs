@@ -8,7 +8,8 @@ mod remote;
 
 pub(crate) use local::{LocalTransport, offload};
 pub use remote::{
-    BreakerConfig, Gauge, RemoteConfig, RemoteMetrics, RemoteTransport, RetryConfig, Secret, TokenSource,
+    BreakerConfig, DatabaseUrl, Gauge, RemoteConfig, RemoteMetrics, RemoteTransport, RetryConfig,
+    Secret, TokenSource,
 };
 
 use memory_core::Result;
@@ -20,6 +21,8 @@ use crate::batch::{Batch, StatementResult};
 pub(crate) enum Transport {
     /// A file on this machine.
     Local(LocalTransport),
+    /// A server.
+    Remote(RemoteTransport),
 }
 
 impl Transport {
@@ -27,6 +30,7 @@ impl Transport {
     pub(crate) async fn run(&self, batch: Batch) -> Result<Vec<StatementResult>> {
         match self {
             Transport::Local(local) => local.run(batch).await,
+            Transport::Remote(remote) => remote.run(batch).await,
         }
     }
 
@@ -35,6 +39,7 @@ impl Transport {
     pub(crate) async fn run_short(&self, batch: Batch) -> Result<Vec<StatementResult>> {
         match self {
             Transport::Local(local) => local.run_short(batch).await,
+            Transport::Remote(remote) => remote.run(batch).await,
         }
     }
 
@@ -42,6 +47,7 @@ impl Transport {
     pub(crate) async fn data_version(&self) -> Result<Option<i64>> {
         match self {
             Transport::Local(local) => local.data_version().map(Some),
+            Transport::Remote(_) => Ok(None),
         }
     }
 
@@ -49,6 +55,7 @@ impl Transport {
     pub(crate) async fn close(&self) {
         match self {
             Transport::Local(local) => local.close().await,
+            Transport::Remote(remote) => remote.close().await,
         }
     }
 }

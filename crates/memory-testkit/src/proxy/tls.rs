@@ -1,11 +1,14 @@
 //! A certificate authority of one test, and a server certificate for `localhost`.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::TlsAcceptor;
+
+static GENERATED: AtomicU64 = AtomicU64::new(0);
 
 pub(super) struct Authority {
     pub(super) ca_pem: String,
@@ -15,6 +18,9 @@ pub(super) struct Authority {
 impl Authority {
     pub(super) fn generate() -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect("no names to be invalid");
+        // Two authorities of one name would make a stranger's signature look like a forged one.
+        let number = GENERATED.fetch_add(1, Ordering::Relaxed);
+        params.distinguished_name.push(DnType::CommonName, format!("memory-testkit {number}"));
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let ca_key = KeyPair::generate().expect("randomness");
         let ca = CertifiedIssuer::self_signed(params, ca_key).expect("a certificate authority");

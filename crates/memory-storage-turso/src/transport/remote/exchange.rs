@@ -1,0 +1,154 @@
+//! A request, sent again where that is safe, until there is an answer or no time.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use memory_core::{Error, Result};
+use tokio::time::{Instant, sleep};
+
+use super::breaker::Breaker;
+use super::config::RemoteConfig;
+use super::failure::Failure;
+use super::hrana::{self, Answer, Encoded};
+use super::http::Http;
+use super::limit::Limit;
+use super::metrics::RemoteMetrics;
+use super::retry::{self, Budget};
+use crate::batch::{Access, StatementResult};
+
+#[derive(Debug)]
+pub(super) struct Exchange {
+    http: Http,
+    pub(super) config: RemoteConfig,
+    pub(super) limit: Limit,
+    breaker: Breaker,
+    budget: Budget,
+    /// The newest state of the database that an answer came from, plus one; 0: none said so. Sent
+    /// with every request, it lets a replica answer with our own writes in it.
+    seen: AtomicU64,
+    last_call: Mutex<Instant>,
+    pub(super) metrics: Arc<RemoteMetrics>,
+}
+
+impl Exchange {
+    pub(super) fn new(config: RemoteConfig) -> Result<Self> {
+        config.validate()?;
+        let metrics = Arc::new(RemoteMetrics::default());
+        Ok(Exchange {
+            http: Http::new(&config, metrics.clone())?,
+            limit: Limit::new(
+                config.min_concurrency,
+                config.max_concurrency,
+                config.queue,
+                metrics.clone(),
+            ),
+            breaker: Breaker::new(config.breaker, metrics.clone()),
+            budget: Budget::new(config.retry.budget),
+            seen: AtomicU64::new(0),
+            last_call: Mutex::new(Instant::now()),
+            config,
+            metrics,
+        })
+    }
+
+    /// Runs `batches` in one transaction, by the deadline.
+    pub(super) async fn run(
+        &self,
+        access: Access,
+        batches: &[Encoded],
+    ) -> Result<Vec<StatementResult>> {
+        let deadline = Instant::now() + self.config.deadline;
+        let count = batches.iter().map(Encoded::len).sum();
+        let body = Bytes::from(hrana::request(access, batches, self.seen()));
+        self.budget.deposit();
+        *self.last_call.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        let mut may_be_applied = false;
+        for attempt in 0.. {
+            // While the circuit is open nobody is to wait for a permit.
+            self.breaker.check().map_err(|wait| self.rejected(access, may_be_applied, wait))?;
+            let permit = match access {
+                Access::Read => Some(self.limit.acquire(deadline).await?),
+                Access::Write => None,
+            };
+            let pass = self.breaker.admit();
+            let pass = pass.map_err(|wait| self.rejected(access, may_be_applied, wait))?;
+            let outcome = self.attempt(access, count, body.clone(), deadline).await;
+            pass.report(!outcome.as_ref().is_err_and(Failure::is_outage));
+            if let Some(permit) = permit {
+                permit.report(outcome.as_ref().is_err_and(Failure::is_congestion));
+            }
+            let failure = match outcome {
+                Ok(answer) => return Ok(self.accept(access, batches.len(), answer)),
+                Err(failure) => failure,
+            };
+            let pause = retry::pause(&self.config.retry, attempt, fastrand::f64);
+            if !self.may_retry(&failure, deadline, pause) {
+                return Err(failure.into_error(access, may_be_applied));
+            }
+            tracing::debug!(?failure, ?pause, "a request to the database is tried again");
+            may_be_applied |= failure.may_be_applied();
+            sleep(pause).await;
+        }
+        Err(Error::Unavailable { reason: "every retry failed".into() })
+    }
+
+    /// One request past the limit, the breaker and the retries: opens a connection or keeps one open.
+    pub(super) async fn touch(&self) -> Result<(), Failure> {
+        let statement = crate::batch::Statement::new("SELECT 1", Vec::new());
+        let batch = Encoded::new(&[statement]).map_err(Failure::Final)?;
+        let body = Bytes::from(hrana::request(Access::Read, &[batch], None));
+        let deadline = Instant::now() + self.config.deadline;
+        self.attempt(Access::Read, 1, body, deadline).await.map(drop)
+    }
+
+    /// How long ago the last call was.
+    pub(super) fn idle_for(&self) -> Duration {
+        self.last_call.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+
+    async fn attempt(
+        &self,
+        access: Access,
+        count: usize,
+        body: Bytes,
+        deadline: Instant,
+    ) -> Result<Answer, Failure> {
+        let deadline = deadline.min(Instant::now() + self.config.request_timeout);
+        let body = self.http.post(body, deadline).await?;
+        hrana::answer(access, count, &body)
+    }
+
+    fn accept(&self, access: Access, batches: usize, answer: Answer) -> Vec<StatementResult> {
+        if let Some(seen) = answer.seen {
+            self.seen.fetch_max(seen.saturating_add(1), Ordering::Relaxed);
+        }
+        if access == Access::Write {
+            self.metrics.commits.increment();
+            self.metrics.committed_batches.add(batches as u64);
+        }
+        answer.results
+    }
+
+    fn seen(&self) -> Option<u64> {
+        self.seen.load(Ordering::Relaxed).checked_sub(1)
+    }
+
+    fn may_retry(&self, failure: &Failure, deadline: Instant, pause: Duration) -> bool {
+        if !failure.is_retryable() || Instant::now() + pause >= deadline {
+            return false;
+        }
+        let allowed = self.budget.withdraw();
+        let counter = if allowed { &self.metrics.retries } else { &self.metrics.retries_denied };
+        counter.increment();
+        allowed
+    }
+
+    fn rejected(&self, access: Access, may_be_applied: bool, wait: Duration) -> Error {
+        self.metrics.rejected.increment();
+        let ms = wait.as_millis();
+        let reason = format!("it did not answer several times; the next try is in {ms} ms");
+        Failure::Unreachable(reason).into_error(access, may_be_applied)
+    }
+}

@@ -1,0 +1,201 @@
+//! One HTTP client for all requests: connections are kept, answers are bounded.
+
+use std::error::Error as StdError;
+use std::fmt::Write as _;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::{Bytes, BytesMut};
+use memory_core::{Error, Result};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::{Client, Response, StatusCode, Url, redirect};
+use rustls::ClientConfig;
+use tokio::time::{Instant, timeout_at};
+
+use super::config::RemoteConfig;
+use super::failure::Failure;
+use super::metrics::RemoteMetrics;
+use super::token::Token;
+use super::{hrana, tls};
+
+/// How long a connection may be silent before the kernel asks whether the peer is still there.
+const TCP_KEEPALIVE: std::time::Duration = std::time::Duration::from_secs(20);
+
+/// How much of an error page is read.
+const MAX_ERROR_BYTES: usize = 4 * 1024;
+
+/// Sends requests.
+#[derive(Debug)]
+pub(super) struct Http {
+    url: Url,
+    config: RemoteConfig,
+    tls: ClientConfig,
+    token: Token,
+    /// With the time it was made; replaced when its connections have grown old.
+    client: Mutex<(Instant, Client)>,
+    metrics: Arc<RemoteMetrics>,
+}
+
+impl Http {
+    pub(super) fn new(config: &RemoteConfig, metrics: Arc<RemoteMetrics>) -> Result<Self> {
+        let (mut url, token) = config.url.endpoint()?;
+        let tls = tls::config(url.scheme() == "https", config.ca_file.as_deref())?;
+        let token = Token::new(&config.token, token)?;
+        let path = format!("{}/{}", url.path().trim_end_matches('/'), hrana::PATH);
+        url.set_path(&path);
+        let client = client(config, &tls)?;
+        let client = Mutex::new((Instant::now(), client));
+        Ok(Http { url, config: config.clone(), tls, token, client, metrics })
+    }
+
+    /// Sends `body` and reads the answer, by `deadline`. A refused token is replaced and the request
+    /// sent again when there is a newer one.
+    pub(super) async fn post(&self, body: Bytes, deadline: Instant) -> Result<Bytes, Failure> {
+        let shown = self.token.header().map_err(Failure::Final)?;
+        match self.post_once(body.clone(), shown.clone(), deadline).await {
+            Err(Failure::Unauthorized(_)) if self.token.replaced(shown.as_ref()) => {
+                let shown = self.token.header().map_err(Failure::Final)?;
+                self.post_once(body, shown, deadline).await
+            }
+            other => other,
+        }
+    }
+
+    async fn post_once(
+        &self,
+        body: Bytes,
+        token: Option<HeaderValue>,
+        deadline: Instant,
+    ) -> Result<Bytes, Failure> {
+        self.metrics.requests.increment();
+        self.metrics.bytes_sent.add(body.len() as u64);
+        let answer = timeout_at(deadline, self.exchange(body, token)).await;
+        let answer = answer
+            .unwrap_or_else(|_| Err(Failure::Lost("the database did not answer in time".into())))?;
+        self.metrics.bytes_received.add(answer.len() as u64);
+        Ok(answer)
+    }
+
+    async fn exchange(&self, body: Bytes, token: Option<HeaderValue>) -> Result<Bytes, Failure> {
+        let client = self.client().map_err(Failure::Final)?;
+        let mut request = client.post(self.url.clone()).header(CONTENT_TYPE, "application/json");
+        if let Some(token) = token {
+            request = request.header(AUTHORIZATION, token);
+        }
+        let answer = request.body(body).send().await.map_err(|e| not_sent_or_lost(&e))?;
+        if answer.status() != StatusCode::OK {
+            return Err(refusal(answer).await);
+        }
+        read(answer, self.config.max_response_bytes).await
+    }
+
+    fn client(&self) -> Result<Client> {
+        let mut current = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        let (made, _) = &*current;
+        if made.elapsed() > self.config.max_connection_age {
+            *current = (Instant::now(), client(&self.config, &self.tls)?);
+        }
+        Ok(current.1.clone())
+    }
+}
+
+fn client(config: &RemoteConfig, tls: &ClientConfig) -> Result<Client> {
+    let kept = if config.idle_timeout.is_zero() { 0 } else { usize::MAX };
+    Client::builder()
+        .tls_backend_preconfigured(tls.clone())
+        .http1_only()
+        .tcp_nodelay(true)
+        .tcp_keepalive(TCP_KEEPALIVE)
+        .connect_timeout(config.connect_timeout)
+        .pool_idle_timeout(config.idle_timeout)
+        .pool_max_idle_per_host(kept)
+        .gzip(config.compression)
+        // A token is for this server, not for where it may point.
+        .redirect(redirect::Policy::none())
+        // Settings come from the configuration, not from the environment.
+        .no_proxy()
+        .build()
+        .map_err(|e| Error::Refused {
+            problem: format!("the HTTP client cannot be set up: {}", explain(&e)),
+            hint: "check the TLS settings".into(),
+        })
+}
+
+/// Reads to the end, or to the limit.
+async fn read(mut answer: Response, limit: usize) -> Result<Bytes, Failure> {
+    let too_large =
+        || Failure::TooLarge(format!("the answer of the database is larger than {limit} bytes"));
+    let announced = answer.content_length().unwrap_or(0);
+    if announced > limit as u64 {
+        return Err(too_large());
+    }
+    let mut body = BytesMut::with_capacity(announced as usize);
+    loop {
+        let chunk = answer.chunk().await;
+        match chunk.map_err(|e| Failure::Lost(explain(&e)))? {
+            Some(chunk) if body.len() + chunk.len() > limit => return Err(too_large()),
+            Some(chunk) => body.extend_from_slice(&chunk),
+            None => return Ok(body.freeze()),
+        }
+    }
+}
+
+async fn refusal(answer: Response) -> Failure {
+    let status = answer.status().as_u16();
+    // The status says it all; the body only helps a reader, if it comes.
+    let body = read(answer, MAX_ERROR_BYTES).await.unwrap_or_default();
+    let text = String::from_utf8_lossy(&body);
+    match serde_json::from_str::<hrana::HttpError>(&text) {
+        Ok(e) => e.failure(status),
+        Err(_) => Failure::from_status(status, &text),
+    }
+}
+
+fn not_sent_or_lost(e: &reqwest::Error) -> Failure {
+    if let Some(problem) = certificate_problem(e) {
+        return Failure::Final(Error::Refused {
+            problem: format!("the server's certificate is not trusted: {problem}"),
+            hint: "check the URL, or name the PEM file of the authority that signed it".into(),
+        });
+    }
+    if e.is_connect() || e.is_builder() {
+        return Failure::Unreachable(explain(e));
+    }
+    Failure::Lost(explain(e))
+}
+
+/// A certificate is for somebody to look at, not to be tried again.
+fn certificate_problem(e: &reqwest::Error) -> Option<String> {
+    causes(e).map(innermost).find_map(|cause| match cause.downcast_ref::<rustls::Error>()? {
+        e @ rustls::Error::InvalidCertificate(_) => Some(e.to_string()),
+        _ => None,
+    })
+}
+
+/// I/O errors hide what they wrap from `source`.
+fn innermost<'a>(mut cause: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
+    while let Some(inner) = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        cause = inner;
+    }
+    cause
+}
+
+fn causes(e: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    let first: &(dyn StdError + 'static) = e;
+    std::iter::successors(Some(first), |&e| e.source())
+}
+
+/// The error with its causes in one line, without the URL.
+fn explain(e: &reqwest::Error) -> String {
+    let mut text = String::new();
+    for cause in causes(e) {
+        let words = cause.to_string();
+        let words = words.split(" for url (").next().unwrap_or_default();
+        if !text.contains(words) {
+            let separator = if text.is_empty() { "" } else { ": " };
+            // Writing to a `String` cannot fail.
+            let _ = write!(text, "{separator}{words}");
+        }
+    }
+    text
+}

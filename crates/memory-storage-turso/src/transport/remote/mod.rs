@@ -1,0 +1,128 @@
+//! A libSQL server or Turso Cloud: SQL over HTTP, one request a batch, no state on either side.
+//!
+//! - `config`, `url`: what can be set
+//! - `hrana`, `value`: a batch as a request, an answer as results
+//! - `http`, `tls`, `token`: one client with kept connections, whom it trusts, who it is
+//! - `exchange`: a request with retries under a deadline; `failure`: what can go wrong
+//! - `retry`, `breaker`, `limit`: when to try again, when not to ask, how much to ask at a time
+//! - `gather`: writes that wait share a request
+//! - `metrics`
+
+mod breaker;
+mod config;
+mod exchange;
+mod failure;
+mod gather;
+mod hrana;
+mod http;
+mod limit;
+mod metrics;
+mod retry;
+mod tls;
+mod token;
+mod url;
+mod value;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use memory_core::Result;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
+
+pub use config::{BreakerConfig, RemoteConfig, RetryConfig, Secret, TokenSource};
+pub use metrics::{Gauge, RemoteMetrics};
+pub use url::DatabaseUrl;
+
+use crate::batch::{Access, Batch, StatementResult};
+use exchange::Exchange;
+use gather::Gather;
+use hrana::Encoded;
+
+/// How often the keeper looks at idle connections and the idle limit.
+const KEEPER_INTERVAL: Duration = Duration::from_secs(5);
+
+/// After this long without a call nothing is kept warm any more.
+const UNUSED: Duration = Duration::from_secs(15 * 60);
+
+/// The way to a database on a server.
+#[derive(Debug)]
+pub struct RemoteTransport {
+    exchange: Arc<Exchange>,
+    gather: Arc<Gather>,
+    keeper: JoinHandle<()>,
+}
+
+impl RemoteTransport {
+    /// Checks the settings and begins to open connections in the background. Nothing of the server
+    /// is known yet: it need not be up. Must be called within a Tokio runtime.
+    pub fn new(config: RemoteConfig) -> Result<Self> {
+        let exchange = Arc::new(Exchange::new(config)?);
+        let config = &exchange.config;
+        let gather = Arc::new(Gather::new(exchange.clone(), config.max_group, config.queue));
+        let keeper = tokio::spawn(keep_warm(exchange.clone()));
+        Ok(RemoteTransport { exchange, gather, keeper })
+    }
+
+    /// Runs a batch: one round trip, one result per statement.
+    pub async fn run(&self, batch: Batch) -> Result<Vec<StatementResult>> {
+        let encoded = Encoded::new(&batch.statements)?;
+        match batch.access {
+            Access::Read => self.exchange.run(Access::Read, &[encoded]).await,
+            Access::Write => {
+                let deadline = Instant::now() + self.exchange.config.deadline;
+                self.gather.run(encoded, deadline).await
+            }
+        }
+    }
+
+    /// What it did and where it stands.
+    pub fn metrics(&self) -> &RemoteMetrics {
+        &self.exchange.metrics
+    }
+
+    /// Refuses new calls and waits for queued writes, each of which has a deadline.
+    pub async fn close(&self) {
+        self.exchange.limit.close();
+        self.keeper.abort();
+        self.gather.close().await;
+    }
+}
+
+impl Drop for RemoteTransport {
+    fn drop(&mut self) {
+        self.keeper.abort();
+    }
+}
+
+/// Opens connections at the start, and keeps them from growing idle while the store is in use.
+async fn keep_warm(exchange: Arc<Exchange>) {
+    let count = exchange.config.warm_connections;
+    let renew = exchange.config.idle_timeout / 2;
+    touch(&exchange, count).await;
+    exchange.metrics.warm.set(1);
+    let mut renewed = Instant::now();
+    loop {
+        tokio::time::sleep(KEEPER_INTERVAL).await;
+        exchange.limit.relax();
+        let wanted = exchange.idle_for() < UNUSED && !renew.is_zero();
+        if wanted && renewed.elapsed() + KEEPER_INTERVAL > renew {
+            touch(&exchange, count).await;
+            renewed = Instant::now();
+        }
+    }
+}
+
+/// Uses `count` connections at once. One that cannot be opened is opened by the call that needs it.
+async fn touch(exchange: &Arc<Exchange>, count: usize) {
+    let mut connections = JoinSet::new();
+    for _ in 0..count {
+        let exchange = exchange.clone();
+        connections.spawn(async move { exchange.touch().await });
+    }
+    while let Some(ended) = connections.join_next().await {
+        if let Ok(Err(failure)) = ended {
+            tracing::debug!(?failure, "a connection could not be kept warm");
+        }
+    }
+}
