@@ -6,13 +6,15 @@
 //! - `write`, `read`: every operation as statements, and the reading of their results
 //! - `schema`: numbered migrations
 //! - `payload`: episodes and steps as stored bytes
-//! - `transport`: runs a batch in one go; `transport::local` on a file
+//! - `database`: a transport whose schema is brought up to date before its first use
+//! - `transport`: runs a batch in one go; `transport::local` on a file, `transport::remote` on a server
 //! - [`batch`]: statements, results
 //! - [`config`], [`metrics`]
 
 pub mod batch;
 mod columns;
 pub mod config;
+mod database;
 pub mod metrics;
 mod names;
 mod payload;

@@ -14,10 +14,12 @@ use memory_core::{Episode, EpisodeId, EpisodeStore, Error, Result};
 use crate::batch::{Access, Batch};
 use crate::columns::Columns;
 use crate::config::TursoConfig;
+use crate::database::Database;
 use crate::metrics::Metrics;
 use crate::read::{self, changes, counts, episodes, lessons, scan, search};
-use crate::schema;
-use crate::transport::{LocalTransport, Transport, offload};
+use crate::transport::{
+    LocalTransport, RemoteConfig, RemoteMetrics, RemoteTransport, Transport, offload,
+};
 use crate::write::{self, Plan};
 
 /// Bytes of parameters in one write batch, about: far below what a server takes in one request, and
@@ -36,7 +38,7 @@ const MANY_IDS: usize = 8;
 /// Episodes in libSQL.
 #[derive(Debug)]
 pub struct TursoStore {
-    transport: Transport,
+    database: Database,
     codec: Codec,
     metrics: Arc<Metrics>,
     /// The state of the file when the feed was last read, and where it stood.
@@ -56,18 +58,43 @@ impl TursoStore {
         let (codec, name) = (config.codec, config.path.display().to_string());
         let opened = metrics.clone();
         let local = offload(move || LocalTransport::open(config, opened)).await??;
-        Self::with_transport(Transport::Local(local), codec, metrics, &name).await
+        let store = Self::over(Transport::Local(local), name, codec, metrics);
+        store.ready().await?;
+        Ok(store)
     }
 
-    /// A store on an open transport; `database` names the database in errors.
-    pub(crate) async fn with_transport(
-        transport: Transport,
-        codec: Codec,
-        metrics: Arc<Metrics>,
-        database: &str,
-    ) -> Result<Self> {
-        schema::migrate(&transport, database).await?;
-        Ok(TursoStore { transport, codec, metrics, feed: Mutex::new(None) })
+    /// A store on a libSQL server or Turso Cloud. Returns at once, because the server need not be
+    /// reachable yet: the first operation, or [`ready`](Self::ready), brings it to this build's
+    /// schema.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`]: a setting is out of range. [`Error::Refused`]: a token or certificate file
+    /// cannot be read.
+    pub fn connect(config: RemoteConfig) -> Result<Self> {
+        let (codec, name) = (config.codec, config.url.to_string());
+        let remote = RemoteTransport::new(config)?;
+        Ok(Self::over(Transport::Remote(remote), name, codec, Arc::default()))
+    }
+
+    fn over(transport: Transport, name: String, codec: Codec, metrics: Arc<Metrics>) -> Self {
+        let database = Database::new(transport, name);
+        TursoStore { database, codec, metrics, feed: Mutex::new(None) }
+    }
+
+    /// Waits until the database was reached and has this build's schema.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`]: the database is one of another program or of a newer schema, or it refuses
+    /// the token. [`Error::Unavailable`]: it cannot be reached; later calls try again.
+    pub async fn ready(&self) -> Result<()> {
+        self.database.ready().await
+    }
+
+    /// What the connection to a server did and where it stands; `None` on a local file.
+    pub fn remote_metrics(&self) -> Option<&RemoteMetrics> {
+        self.database.remote_metrics()
     }
 
     /// Counters since the store was opened.
@@ -77,7 +104,7 @@ impl TursoStore {
 
     /// Finishes the writes that wait and lets go of the database. Later calls are refused.
     pub async fn close(&self) {
-        self.transport.close().await;
+        self.database.close().await;
     }
 
     /// Runs planned writes as one batch. One that the engine refuses is found by running each alone.
@@ -102,7 +129,7 @@ impl TursoStore {
 
     async fn run_batch(&self, plans: &[Plan]) -> Result<Vec<Result<Written>>> {
         let statements = plans.iter().flat_map(|plan| plan.statements.iter().cloned()).collect();
-        let results = self.transport.run(Batch { access: Access::Write, statements }).await?;
+        let results = self.database.run(Batch { access: Access::Write, statements }).await?;
         let mut results = results.into_iter();
         let verdicts = plans.iter().map(|plan| {
             // The status row is that of the plan's last statement.
@@ -178,30 +205,43 @@ impl EpisodeStore for TursoStore {
         }
         let batch = read::read(vec![episodes::get(scope, ids)]);
         let results = if ids.len() < MANY_IDS {
-            self.transport.run_short(batch).await?
+            self.database.run_short(batch).await?
         } else {
-            self.transport.run(batch).await?
+            self.database.run(batch).await?
         };
         Ok(episodes::in_order(ids, episodes::assemble(read::rows(results))?))
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Page> {
         let batch = read::read(vec![episodes::list(query)?]);
-        episodes::list_page(read::rows(self.transport.run(batch).await?))
+        episodes::list_page(read::rows(self.database.run(batch).await?))
     }
 
     async fn search(&self, query: &SearchQuery) -> Result<SearchResult> {
-        search::result(query, self.transport.run(search::search(query)).await?)
+        search::result(query, self.database.run(search::search(query)).await?)
     }
 
     async fn lessons(&self, query: &LessonQuery) -> Result<Vec<ScoredLesson>> {
         let batch = read::read(vec![lessons::lessons(query)]);
-        read::rows(self.transport.run(batch).await?).into_iter().map(lessons::scored).collect()
+        read::rows(self.database.run(batch).await?).into_iter().map(lessons::scored).collect()
+    }
+
+    async fn recollect(
+        &self,
+        ids: &[EpisodeId],
+        query: &LessonQuery,
+    ) -> Result<(Vec<Option<Arc<Episode>>>, Vec<ScoredLesson>)> {
+        let batch = read::read(vec![episodes::get(&query.scope, ids), lessons::lessons(query)]);
+        let mut results = self.database.run(batch).await?;
+        let scored = results.split_off(1);
+        let episodes = episodes::in_order(ids, episodes::assemble(read::rows(results))?);
+        let scored = read::rows(scored).into_iter().map(lessons::scored).collect::<Result<_>>()?;
+        Ok((episodes, scored))
     }
 
     async fn changes(&self, since: Option<&Watermark>) -> Result<Changes> {
         // Read before the feed: a commit in between makes the next call look again.
-        let version = self.transport.data_version().await?;
+        let version = self.database.data_version().await?;
         let last = self.feed.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let (Some(version), Some((seen, watermark))) = (version, last)
             && version == seen
@@ -210,7 +250,7 @@ impl EpisodeStore for TursoStore {
             self.metrics.feed_shortcuts.increment();
             return Ok(Changes { entries: Vec::new(), watermark, jumped: false });
         }
-        let results = self.transport.run_short(changes::changes(since)).await?;
+        let results = self.database.run_short(changes::changes(since)).await?;
         let changes = changes::result(since, results)?;
         if let Some(version) = version {
             let mut feed = self.feed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -221,11 +261,11 @@ impl EpisodeStore for TursoStore {
 
     async fn scan(&self, query: &ScanQuery) -> Result<ScanPage> {
         let batch = read::read(vec![scan::scan(query)?]);
-        scan::page(query, read::rows(self.transport.run(batch).await?))
+        scan::page(query, read::rows(self.database.run(batch).await?))
     }
 
     async fn counts(&self, scope: &Scope) -> Result<Counts> {
         let batch = read::read(vec![counts::counts(scope)]);
-        counts::result(read::rows(self.transport.run(batch).await?))
+        counts::result(read::rows(self.database.run(batch).await?))
     }
 }

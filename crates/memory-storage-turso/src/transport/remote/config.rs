@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use memory_core::envelope::Codec;
 use memory_core::{Error, Result};
 
 use super::url::DatabaseUrl;
@@ -45,6 +46,8 @@ pub struct RemoteConfig {
     pub max_group: usize,
     /// The largest answer accepted, in bytes after decompression.
     pub max_response_bytes: usize,
+    /// How new payloads are encoded. Every codec stays readable.
+    pub codec: Codec,
     /// What is tried again, and when.
     pub retry: RetryConfig,
     /// When to stop asking a server that does not answer.
@@ -69,6 +72,7 @@ impl Default for RemoteConfig {
             queue: 1_000,
             max_group: 256,
             max_response_bytes: 32 * 1024 * 1024,
+            codec: Codec::MessagePack,
             retry: RetryConfig::default(),
             breaker: BreakerConfig::default(),
         }
