@@ -7,6 +7,7 @@
 //! - [`npm`]: installs the pinned npm packages once, or says why tests are skipped
 //! - [`python`]: the same for the pinned Python packages
 //! - [`sqld`]: a real libSQL server on loopback: start, stop, kill, restart, tokens, replicas
+//! - [`story`]: the conformance story, told to every store
 //! - [`proxy`]: a TCP and TLS proxy that counts, delays and breaks things
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a broken test set-up fails the test")]
@@ -16,3 +17,4 @@ pub mod npm;
 pub mod proxy;
 pub mod python;
 pub mod sqld;
+pub mod story;

@@ -1,0 +1,5 @@
+//! The store on a local file.
+
+mod local {
+    mod story;
+}
