@@ -1,7 +1,5 @@
 //! Raw batches against a real server: what every operation of the store leans on.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +9,9 @@ use memory_storage_turso::{RemoteConfig, RemoteTransport, Secret, TokenSource};
 use memory_testkit::proxy::FaultProxy;
 use memory_testkit::sqld::{Options, Rights, Server, TokenKey};
 
-/// Nothing in the background, so that every request at the proxy is one of the test's.
-fn config(url: String) -> RemoteConfig {
-    RemoteConfig { warm_connections: 0, ..RemoteConfig::at(url) }
-}
+use crate::config;
+
+
 
 fn write(statements: Vec<Statement>) -> Batch {
     Batch { access: Access::Write, statements }
