@@ -17,6 +17,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Result};
 
 /// The first byte of an envelope.
@@ -33,7 +35,8 @@ const FORMAT: u8 = 1;
 const UNCOMPRESSED: u8 = 0;
 
 /// How a body is encoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Codec {
     /// MessagePack with named fields: quicker than JSON, and a tenth smaller.
     #[default]

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use memory_core::envelope::Codec;
 use memory_core::{Error, Result};
+use serde::{Deserialize, Serialize};
 
 /// What a commit survives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Synchronous {
     /// Power loss: every commit is synced to the disk.
     #[default]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args as ClapArgs, Parser, Subcommand};
+use memory_core::recall::RecallQuery;
 use memory_core::record::RecordKind;
 
 use super::filter::FilterArgs;
@@ -124,6 +125,10 @@ pub struct ExportArgs {
     pub kind: Option<RecordKind>,
 }
 
+fn at_least_one() -> impl TypedValueParser<Value = u64> {
+    clap::value_parser!(u64).range(1..)
+}
+
 /// The kinds of record by name.
 fn record_kind() -> impl TypedValueParser<Value = RecordKind> {
     PossibleValuesParser::new(RecordKind::ALL.map(RecordKind::as_str)).try_map(|name| {
@@ -138,10 +143,10 @@ pub struct RecallArgs {
     #[arg(required = true, value_name = "TASK")]
     pub task: Vec<String>,
     /// Episodes at most
-    #[arg(long, default_value_t = 5, value_name = "N")]
+    #[arg(long, default_value_t = RecallQuery::DEFAULT_LIMIT, value_name = "N")]
     pub limit: usize,
     /// Tokens of the answer at most
-    #[arg(long, default_value_t = 2000, value_name = "N")]
+    #[arg(long, default_value_t = RecallQuery::DEFAULT_BUDGET_TOKENS, value_name = "N")]
     pub budget_tokens: usize,
     /// Which episodes count.
     #[command(flatten)]
@@ -152,8 +157,8 @@ pub struct RecallArgs {
 #[derive(Debug, ClapArgs)]
 pub struct ListArgs {
     /// Episodes at most
-    #[arg(long, default_value_t = 20, value_name = "N")]
-    pub limit: usize,
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = at_least_one())]
+    pub limit: u64,
     /// Go on where the page before ended
     #[arg(long, value_name = "CURSOR")]
     pub after: Option<String>,

@@ -1,18 +1,20 @@
 //! `memory-mcp list`.
 
-use std::sync::Arc;
-
 use memory_core::store::{EpisodeStore, ListQuery, Scope};
-use memory_core::{Episode, OutcomeKind};
-use serde_json::{Value, json};
+use memory_core::{Episode, EpisodeId, Timestamp};
+use serde::Serialize;
+use serde_json::json;
 
 use super::Failure;
 use super::args::ListArgs;
-use super::output::{BAD, CODE, DIM, FAIR, GOOD, Output, TITLE, one_line, paint, width};
+use super::output::{CODE, DIM, Output, TITLE, one_line, outcome_style, paint, utc, width};
 use super::session::Session;
 
 /// Columns before the task.
 const BEFORE_TASK: usize = 36 + 2 + 16 + 2 + 9 + 2 + 6 + 2;
+
+/// Episodes read at a time.
+const PAGE: usize = 500;
 
 pub(super) async fn run(
     args: &ListArgs,
@@ -20,22 +22,32 @@ pub(super) async fn run(
     out: &mut Output,
 ) -> Result<(), Failure> {
     let memory = session.open().await?;
-    let query = ListQuery {
+    let mut query = ListQuery {
         scope: session.scope(),
         filter: args.filter.to_filter(memory.now())?,
         after: args.after.clone(),
-        limit: args.limit,
+        limit: 0,
     };
-    let page = memory.store().list(&query).await?;
-    if out.is_json() {
-        let episodes: Vec<Value> = page.episodes.iter().map(|e| summary(e)).collect();
-        return out.json(&json!({ "episodes": episodes, "next": page.next }));
+    let mut left = usize::try_from(args.limit).unwrap_or(usize::MAX);
+    let mut episodes = Vec::new();
+    while left > 0 {
+        query.limit = left.min(PAGE);
+        let page = memory.store().list(&query).await?;
+        left -= page.episodes.len().min(left);
+        episodes.extend(page.episodes.iter().map(|e| Row::of(e)));
+        query.after = page.next;
+        if query.after.is_none() {
+            break;
+        }
     }
-    if page.episodes.is_empty() {
+    if out.is_json() {
+        return out.json(&json!({ "episodes": episodes, "next": query.after }));
+    }
+    if episodes.is_empty() {
         return nothing(&query, out);
     }
-    table(&page.episodes, out)?;
-    if let Some(next) = page.next {
+    table(&episodes, out)?;
+    if let Some(next) = query.after {
         out.line(paint(DIM, format_args!("more: --after {next}")))?;
     }
     Ok(())
@@ -50,57 +62,49 @@ fn nothing(query: &ListQuery, out: &mut Output) -> Result<(), Failure> {
     out.line(paint(DIM, "`memory-mcp import PATH` takes some in, `memory-mcp serve` records them."))
 }
 
-fn table(episodes: &[Arc<Episode>], out: &mut Output) -> Result<(), Failure> {
+fn table(rows: &[Row], out: &mut Output) -> Result<(), Failure> {
     let room = width().saturating_sub(BEFORE_TASK).max(24);
     let head = format!("{:36}  {:16}  {:9}  {:6}  TASK", "ID", "BEGUN", "OUTCOME", "REWARD");
     out.line(paint(TITLE, head))?;
-    for episode in episodes {
-        out.line(format_args!(
-            "{}  {:16}  {}  {:>6}  {}",
-            paint(CODE, episode.id),
-            minute(episode),
-            state(episode, 9),
-            reward(episode),
-            one_line(&episode.task_description, room),
-        ))?;
+    for row in rows {
+        let begun: String = utc(row.started_at).chars().take(16).collect();
+        let outcome = paint(outcome_style(row.outcome), format_args!("{:9}", row.outcome));
+        let reward = row.reward.map_or("-".into(), |score| format!("{score:.2}"));
+        let task = one_line(&row.task_description, room);
+        let id = paint(CODE, row.id);
+        out.line(format_args!("{id}  {begun:16}  {outcome}  {reward:>6}  {task}"))?;
     }
     Ok(())
 }
 
-/// When it began, to the minute.
-pub(super) fn minute(episode: &Episode) -> String {
-    let time = episode.started_at.to_string().replacen('T', " ", 1);
-    time.chars().take(16).collect()
+/// What a listing says of an episode.
+#[derive(Serialize)]
+struct Row {
+    id: EpisodeId,
+    project: String,
+    task_type: String,
+    task_description: String,
+    started_at: Timestamp,
+    ended_at: Option<Timestamp>,
+    outcome: &'static str,
+    reward: Option<f64>,
+    steps: usize,
+    version: u64,
 }
 
-/// The outcome in its colour, padded to `width`.
-pub(super) fn state(episode: &Episode, width: usize) -> String {
-    let style = match episode.outcome.as_ref().map(|o| o.kind) {
-        Some(OutcomeKind::Success) => GOOD,
-        Some(OutcomeKind::Partial) => FAIR,
-        Some(OutcomeKind::Failure) => BAD,
-        _ => DIM,
-    };
-    paint(style, format_args!("{:width$}", episode.state()))
-}
-
-/// The score with two digits, or `-`.
-pub(super) fn reward(episode: &Episode) -> String {
-    episode.reward.as_ref().map_or("-".into(), |r| format!("{:.2}", r.score))
-}
-
-/// What a program gets of an episode in a listing.
-fn summary(episode: &Episode) -> Value {
-    json!({
-        "id": episode.id,
-        "project": episode.project,
-        "task_type": episode.task_type,
-        "task_description": episode.task_description,
-        "started_at": episode.started_at,
-        "ended_at": episode.ended_at,
-        "outcome": episode.state(),
-        "reward": episode.reward.as_ref().map(|r| r.score),
-        "steps": episode.steps.len(),
-        "version": episode.version,
-    })
+impl Row {
+    fn of(episode: &Episode) -> Self {
+        Row {
+            id: episode.id,
+            project: episode.project.clone(),
+            task_type: episode.task_type.clone(),
+            task_description: episode.task_description.clone(),
+            started_at: episode.started_at,
+            ended_at: episode.ended_at,
+            outcome: episode.state(),
+            reward: episode.reward.as_ref().map(|r| r.score),
+            steps: episode.steps.len(),
+            version: episode.version,
+        }
+    }
 }

@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
+use memory_core::{OutcomeKind, Timestamp};
 use serde::Serialize;
 
 use super::Failure;
@@ -23,7 +24,7 @@ pub const BAD: Style = AnsiColor::Red.on_default();
 pub const CODE: Style = AnsiColor::Cyan.on_default();
 
 /// Width of a line where nobody can tell.
-const DEFAULT_WIDTH: usize = 100;
+const DEFAULT_WIDTH: usize = 120;
 
 /// Results on stdout, buffered. Styles are dropped unless it is a terminal that wants them.
 pub struct Output {
@@ -104,6 +105,21 @@ fn note(label: &str, style: Style, message: impl Display) {
     let _ = writeln!(stderr, "{}: {message}", paint(style, label));
 }
 
+/// The style of an outcome, or of `running`.
+pub fn outcome_style(name: &str) -> Style {
+    match name.parse() {
+        Ok(OutcomeKind::Success) => GOOD,
+        Ok(OutcomeKind::Partial) => FAIR,
+        Ok(OutcomeKind::Failure) => BAD,
+        _ => DIM,
+    }
+}
+
+/// A time to the second, as `2026-03-01 12:00:00`.
+pub fn utc(time: Timestamp) -> String {
+    time.to_string().replacen('T', " ", 1).chars().take(19).collect()
+}
+
 /// `text` in a style.
 pub fn paint(style: Style, text: impl Display) -> String {
     format!("{style}{text}{style:#}")
@@ -147,10 +163,12 @@ pub fn one_line(text: &str, width: usize) -> String {
     line
 }
 
-/// `text` broken into lines of at most `width` characters, each behind `indent`.
-pub fn wrap(text: &str, indent: &str, width: usize) -> String {
-    let room = width.saturating_sub(indent.chars().count()).max(20);
-    let mut out = String::new();
+/// `text` broken into lines of at most `width` characters: the first behind `lead`, the others
+/// behind as many spaces.
+pub fn wrap(text: &str, lead: &str, width: usize) -> String {
+    let indent = lead.chars().count();
+    let room = width.saturating_sub(indent).max(20);
+    let mut lines = Vec::new();
     for line in plain(text).lines() {
         let mut rest = line.trim_end();
         while rest.chars().count() > room {
@@ -158,17 +176,12 @@ pub fn wrap(text: &str, indent: &str, width: usize) -> String {
             let (head, _) = rest.split_at(end);
             let at = head.rfind(' ').filter(|at| *at > 0).unwrap_or(end);
             let (head, tail) = rest.split_at(at);
-            out.push_str(indent);
-            out.push_str(head);
-            out.push('\n');
+            lines.push(head.to_owned());
             rest = tail.trim_start();
         }
-        out.push_str(indent);
-        out.push_str(rest);
-        out.push('\n');
+        lines.push(rest.to_owned());
     }
-    out.truncate(out.trim_end().len());
-    out
+    format!("{lead}{}", lines.join(&format!("\n{:indent$}", "")))
 }
 
 /// Columns of the terminal.

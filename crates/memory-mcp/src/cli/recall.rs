@@ -1,11 +1,10 @@
 //! `memory-mcp recall TASK`.
 
-use memory_core::OutcomeKind;
 use memory_core::recall::{Recall, RecallItem, RecallLesson, RecallQuery};
 
 use super::Failure;
 use super::args::RecallArgs;
-use super::output::{BAD, DIM, FAIR, GOOD, Output, TITLE, paint, plain, width, wrap};
+use super::output::{DIM, Output, TITLE, outcome_style, paint, plain, width, wrap};
 use super::session::Session;
 
 pub(super) async fn run(
@@ -51,14 +50,8 @@ pub(super) fn print(recall: &Recall, out: &mut Output) -> Result<(), Failure> {
 }
 
 fn print_item(place: usize, item: &RecallItem, out: &mut Output) -> Result<(), Failure> {
-    let style = match item.outcome.parse() {
-        Ok(OutcomeKind::Success) => GOOD,
-        Ok(OutcomeKind::Partial) => FAIR,
-        Ok(OutcomeKind::Failure) => BAD,
-        _ => DIM,
-    };
     let reward = item.reward.map(|r| format!(" {r}")).unwrap_or_default();
-    let verdict = paint(style, format_args!("{}{reward}", item.outcome));
+    let verdict = paint(outcome_style(&item.outcome), format_args!("{}{reward}", item.outcome));
     out.line(format_args!("{place}. {verdict} {}", wrap(&item.task, "   ", width()).trim_start()))?;
     for action in &item.done {
         out.line(wrap(action, "   $ ", width()))?;

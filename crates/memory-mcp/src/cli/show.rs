@@ -7,12 +7,16 @@ use serde_json::json;
 
 use super::Failure;
 use super::args::ShowArgs;
-use super::list::{minute, reward, state};
-use super::output::{BAD, CODE, DIM, GOOD, Output, TITLE, one_line, paint, width, wrap};
+use super::output::{
+    BAD, CODE, DIM, GOOD, Output, TITLE, one_line, outcome_style, paint, utc, width, wrap,
+};
 use super::session::Session;
 
-/// Lines of one observation that are shown; `--json` has all of them.
-const OBSERVATION_LINES: usize = 8;
+/// Lines of one action or observation that are shown; `--json` has all of them.
+const SHOWN_LINES: usize = 8;
+
+/// In front of what belongs to a step.
+const INDENT: &str = "      ";
 
 /// Lessons shown.
 const LESSONS: usize = 10;
@@ -51,15 +55,15 @@ fn head(episode: &Episode, out: &mut Output) -> Result<(), Failure> {
     out.line(paint(TITLE, wrap(&episode.task_description, "", width())))?;
     out.line(format_args!("id       {}", paint(CODE, episode.id)))?;
     out.line(format_args!("project  {}  {}", one_line(&episode.project, 60), place.join(" · ")))?;
-    let ended = episode.ended_at.map(|t| format!(", ended {t}")).unwrap_or_default();
-    out.line(format_args!("begun    {}{ended}", minute(episode)))?;
+    let ended = episode.ended_at.map(|t| format!(", ended {}", utc(t))).unwrap_or_default();
+    out.line(format_args!("begun    {}{ended} UTC", utc(episode.started_at)))?;
+    let outcome = paint(outcome_style(episode.state()), episode.state());
+    let reward = episode.reward.as_ref().map(|r| format!(", reward {:.2}", r.score));
+    out.line(format_args!("outcome  {outcome}{}", reward.unwrap_or_default()))?;
     let verdict = episode.outcome.as_ref().map_or("", |o| &o.verdict);
-    let verdict = one_line(verdict, width().saturating_sub(32).max(24));
-    out.line(format_args!(
-        "outcome  {}  reward {}  {verdict}",
-        state(episode, 0),
-        reward(episode)
-    ))?;
+    if !verdict.is_empty() {
+        out.line(wrap(verdict, "verdict  ", width()))?;
+    }
     if let Some(source) = &episode.source {
         out.line(format_args!("source   {} {}", source.format, one_line(&source.identity, 60)))?;
     }
@@ -75,29 +79,47 @@ fn head(episode: &Episode, out: &mut Output) -> Result<(), Failure> {
 
 fn one_step(step: &Step, out: &mut Output) -> Result<(), Failure> {
     let mark = match step.success {
-        Some(true) => paint(GOOD, "ok"),
-        Some(false) => paint(BAD, "failed"),
+        Some(true) => paint(GOOD, " ok"),
+        Some(false) => paint(BAD, " failed"),
         None => String::new(),
     };
-    let tool = one_line(&step.tool, 24);
-    let action = one_line(&step.action, width().saturating_sub(16 + tool.len()).max(24));
-    out.line(format_args!("{:>4}  {}  {action}  {mark}", step.number, paint(CODE, tool)))?;
+    let number = format!("{:>4}  ", step.number);
+    if step.tool.is_empty() {
+        excerpt(&step.action, &number, INDENT, out)?;
+    } else {
+        out.line(format_args!("{number}{}{mark}", paint(CODE, one_line(&step.tool, 40))))?;
+        excerpt(&step.action, INDENT, INDENT, out)?;
+    }
     if !step.parameters.is_empty() {
         let room = width().saturating_sub(6).max(24);
         out.line(paint(DIM, format_args!("      {}", one_line(step.parameters.as_str(), room))))?;
     }
-    let lines: Vec<&str> = step.observation.lines().collect();
-    for line in lines.iter().take(OBSERVATION_LINES) {
-        out.line(wrap(line, "      | ", width()))?;
-    }
-    if lines.len() > OBSERVATION_LINES {
-        let more = lines.len() - OBSERVATION_LINES;
-        out.line(paint(DIM, format_args!("      | … {more} more lines, all of them with --json")))?;
-    }
-    match &step.error {
-        Some(error) => out.line(paint(BAD, wrap(error, "      ! ", width()))),
+    excerpt(&step.observation, "      | ", "      | ", out)?;
+    match step.error.as_deref().filter(|error| *error != step.observation) {
+        Some(error) => {
+            let lead = paint(BAD, "      ! ");
+            excerpt(error, &lead, &lead, out)
+        }
         None => Ok(()),
     }
+}
+
+/// The first lines of a long text, the first behind `lead`, the others behind `indent`.
+fn excerpt(text: &str, lead: &str, indent: &str, out: &mut Output) -> Result<(), Failure> {
+    let text = text.trim_end();
+    if text.is_empty() {
+        return Ok(());
+    }
+    let wrapped = wrap(text, "", width().saturating_sub(8).max(24));
+    let lines: Vec<&str> = wrapped.lines().collect();
+    for (place, line) in lines.iter().take(SHOWN_LINES).enumerate() {
+        out.line(format_args!("{}{line}", if place == 0 { lead } else { indent }))?;
+    }
+    let more = lines.len().saturating_sub(SHOWN_LINES);
+    if more > 0 {
+        out.line(paint(DIM, format_args!("{indent}… {more} more lines, all with --json")))?;
+    }
+    Ok(())
 }
 
 fn reflection(episode: &Episode, out: &mut Output) -> Result<(), Failure> {

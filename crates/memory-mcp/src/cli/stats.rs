@@ -4,12 +4,13 @@ use std::path::Path;
 
 use memory_core::OutcomeKind;
 use memory_core::store::{Counts, EpisodeStore, Scope};
+use memory_storage::Synchronous;
 use serde_json::{Map, Value, json};
 
 use super::Failure;
 use super::output::{DIM, Output, TITLE, one_line, paint};
 use super::session::Session;
-use crate::config::{Config, Synchronous};
+use crate::config::Config;
 
 pub(super) async fn run(session: &Session, out: &mut Output) -> Result<(), Failure> {
     let memory = session.open().await?;

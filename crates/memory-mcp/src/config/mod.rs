@@ -13,8 +13,10 @@ mod storage;
 
 use std::path::{Path, PathBuf};
 
+use memory_core::envelope::Codec;
 use memory_core::episode::limits::MAX_NAME_BYTES;
 use memory_core::error::excerpt;
+use memory_storage::Synchronous;
 use serde::{Deserialize, Serialize};
 
 pub use layers::{Flags, Loaded, Setting, Surroundings, load};
@@ -48,7 +50,7 @@ pub struct Config {
 /// Settings of the durable store.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Database {
-    /// What a commit survives.
+    /// `full`: a commit survives power loss. `normal`: it survives a crash of the process.
     pub synchronous: Synchronous,
     /// Connections for reads, kept open; so many reads run at a time.
     pub readers: usize,
@@ -60,31 +62,11 @@ pub struct Database {
     pub busy_timeout_ms: u64,
 }
 
-/// What a commit survives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Synchronous {
-    /// Power loss.
-    Full,
-    /// A crash of the process; power loss may take the last commits.
-    Normal,
-}
-
 /// Settings of the payload.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Payload {
-    /// How new payloads are encoded. Every codec stays readable.
+    /// How new payloads are encoded, `messagepack` or `json`. Both stay readable.
     pub codec: Codec,
-}
-
-/// How a payload is encoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Codec {
-    /// Quicker and smaller.
-    MessagePack,
-    /// Readable with any tool.
-    Json,
 }
 
 /// Settings of the cache.

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use memory_core::{Error, envelope};
+use memory_core::Error;
 use memory_storage::{CacheConfig, HybridConfig, TursoConfig};
 
-use super::{Cache, Codec, Config, Database, Payload, Synchronous};
+use super::{Cache, Config, Database, Payload};
 
 impl Config {
     /// Every default, on the data directory of this machine.
@@ -17,21 +17,13 @@ impl Config {
             project: String::new(),
             log: "warn".into(),
             database: Database {
-                synchronous: match turso.synchronous {
-                    memory_storage::Synchronous::Full => Synchronous::Full,
-                    memory_storage::Synchronous::Normal => Synchronous::Normal,
-                },
+                synchronous: turso.synchronous,
                 readers: turso.readers,
                 statement_cache: turso.statement_cache,
                 queue: turso.queue,
                 busy_timeout_ms: milliseconds(turso.busy_timeout),
             },
-            payload: Payload {
-                codec: match turso.codec {
-                    envelope::Codec::MessagePack => Codec::MessagePack,
-                    envelope::Codec::Json => Codec::Json,
-                },
-            },
+            payload: Payload { codec: turso.codec },
             cache: Cache {
                 memory_bytes: cache.memory_bytes,
                 max_staleness_ms: milliseconds(cache.max_staleness),
@@ -46,18 +38,12 @@ impl Config {
         HybridConfig {
             turso: TursoConfig {
                 path: self.database_file(),
-                synchronous: match synchronous {
-                    Synchronous::Full => memory_storage::Synchronous::Full,
-                    Synchronous::Normal => memory_storage::Synchronous::Normal,
-                },
+                synchronous,
                 readers,
                 statement_cache,
                 queue,
                 busy_timeout: Duration::from_millis(busy_timeout_ms),
-                codec: match self.payload.codec {
-                    Codec::MessagePack => envelope::Codec::MessagePack,
-                    Codec::Json => envelope::Codec::Json,
-                },
+                codec: self.payload.codec,
             },
             cache: CacheConfig {
                 memory_bytes: self.cache.memory_bytes,

@@ -15,6 +15,9 @@ use crate::import::{Malformed, Skipped};
 /// Problems that are shown one by one; the rest is a number.
 const SHOWN_PROBLEMS: usize = 20;
 
+/// Files left alone that are named; a folder of code has thousands.
+const SHOWN_SKIPPED: usize = 5;
+
 /// Counts of one file, or of all of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Counts {
@@ -185,8 +188,11 @@ impl Report {
         for FileTally { file, counts, .. } in &self.files {
             out.line(format_args!("{file}: {}", counts.sentence()))?;
         }
-        for (file, reason) in &self.skipped {
+        for (file, reason) in self.skipped.iter().take(SHOWN_SKIPPED) {
             out.line(paint(DIM, format_args!("{file}: left alone, {reason}")))?;
+        }
+        if let Some(more) = self.skipped.len().checked_sub(SHOWN_SKIPPED).filter(|n| *n > 0) {
+            out.line(paint(DIM, format_args!("{more} more files left alone")))?;
         }
         let total = &self.total;
         let sum = format!("{} episodes read: {}", total.episodes(), total.sentence());
