@@ -35,11 +35,23 @@ fn format_of(name: &str) -> Option<Format> {
         "traj" => Format::TauBench,
         "turn_history" => Format::Intercode,
         "trajectory" | "history" => Format::SweAgent,
-        "sessionId" | "parentUuid" | "isSidechain" | "leafUuid" => Format::ClaudeCode,
+        "parentUuid" | "isSidechain" | "leafUuid" => Format::ClaudeCode,
         "task_description" => Format::Native,
         "entityType" | "relationType" => Format::McpMemory,
         _ => return None,
     })
+}
+
+/// A field that every record of a results file has once.
+pub(crate) fn marker(format: Format) -> &'static str {
+    match format {
+        Format::TauBench => "traj",
+        Format::Intercode => "turn_history",
+        Format::SweAgent => "trajectory",
+        Format::ClaudeCode => "sessionId",
+        Format::Native => "task_description",
+        Format::McpMemory => "entityType",
+    }
 }
 
 /// The values of `kind` in our own export.
@@ -85,6 +97,8 @@ struct FieldNames {
     after_string: bool,
     /// The string that ends next is the value of `kind`.
     kind_follows: bool,
+    /// Whether the record has a `type` and a `sessionId`. Either alone is common elsewhere.
+    typed_and_of_session: [bool; 2],
 }
 
 impl FieldNames {
@@ -127,6 +141,9 @@ impl FieldNames {
     fn close(&mut self, b: u8) {
         if matches!(b, b'}' | b']') {
             self.depth = self.depth.saturating_sub(1);
+            if self.depth == 0 {
+                self.typed_and_of_session = [false; 2];
+            }
         }
     }
 
@@ -167,6 +184,13 @@ impl FieldNames {
         }
         let shape = self.shape();
         self.kind_follows = name == "kind" && shape != Shape::Dict;
+        if shape == Shape::Values {
+            self.typed_and_of_session[0] |= name == "type";
+            self.typed_and_of_session[1] |= name == "sessionId";
+            if self.typed_and_of_session == [true; 2] {
+                return Seen::Format(Format::ClaudeCode, shape);
+            }
+        }
         match format_of(name) {
             // Objects inside a record have names of their own: only unmistakable ones count.
             Some(format) if shape == Shape::Dict => match name {
@@ -199,6 +223,9 @@ fn by_lines(input: impl Read) -> Option<Format> {
         }
         if let Some(format) = names.fields.keys().find_map(|name| format_of(name)) {
             return Some(format);
+        }
+        if ["type", "sessionId"].iter().all(|name| names.fields.contains_key(*name)) {
+            return Some(Format::ClaudeCode);
         }
     }
     None

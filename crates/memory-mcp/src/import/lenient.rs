@@ -209,8 +209,10 @@ pub(crate) fn arguments(raw: Option<&RawValue>) -> String {
 pub(crate) fn readable_call(tool: &str, arguments: &str) -> String {
     const SAYS_IT_ALL: [&str; 3] = ["command", "cmd", "code"];
     const MAX_VALUE_CHARS: usize = 200;
-    let Ok(map) = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(arguments)
-    else {
+    // A parsed value takes many times the memory of its text: huge arguments are shown as text.
+    const MAX_PARSED_BYTES: usize = 1024 * 1024;
+    let parsed = if arguments.len() <= MAX_PARSED_BYTES { arguments } else { "" };
+    let Ok(map) = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(parsed) else {
         return if arguments.trim().is_empty() || arguments == "null" {
             format!("{tool}()")
         } else {

@@ -111,3 +111,30 @@ impl<R: Read> LineReader<R> {
         Fault { line: self.number.max(1), problem: problem.into() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_and_foreign_lines_are_reported_with_their_number_and_the_rest_is_read() {
+        let input = [b"\xEF\xBB\xBFone\r\n\n".as_slice(), &[b'x'; 100], b"\n\xFF\nlast"].concat();
+        let mut lines = LineReader::new(input.as_slice(), 64, 0, 1);
+        let mut seen = Vec::new();
+        while let Some(line) = lines.next_line() {
+            seen.push(match line {
+                Ok(line) => {
+                    format!("{} {:?} {} {}", line.number, line.span, line.text.trim(), line.ended)
+                }
+                Err(fault) => format!("{} {}", fault.line, fault.problem),
+            });
+        }
+        let expected = [
+            "1 (0, 8) one true",
+            "3 is longer than 0 MiB and was skipped",
+            "4 is not UTF-8 text",
+            "5 (112, 116) last false",
+        ];
+        assert_eq!(seen, expected);
+    }
+}

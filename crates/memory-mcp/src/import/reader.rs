@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::detect::marker;
 use super::draft::Draft;
 use super::lines::LineReader;
 use super::mcp_memory::Relations;
-use super::scan::{Fault, MAX_RECORD_BYTES, Raw, RecordScanner, Shape};
+use super::scan::{Fault, MAX_RECORD_BYTES, RecordScanner, Shape};
 use super::{
     Format, ImportItem, ImportOptions, Malformed, Plan, PlannedFile, Reject, claude_code,
     intercode, native, swe_agent, tau_bench,
@@ -129,35 +130,31 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
-/// tau-bench, InterCode and SWE-agent, and native episodes in an array: a scanner and a function
-/// from a record to an item.
+/// tau-bench, InterCode and SWE-agent, and native episodes in an array.
 fn records(file: &PlannedFile, source: &Source, options: &Arc<ImportOptions>) -> io::Result<Items> {
-    let scanner = |input| RecordScanner::new(input, file.shape, MAX_RECORD_BYTES);
-    let mut run_name = String::new();
-    let read: fn(&Raw, &str) -> Result<Draft, Reject> = match file.format {
-        Format::Intercode => {
-            let beginning =
-                RecordScanner::new(File::open(&file.path)?, file.shape, MAX_RECORD_BYTES);
-            run_name = intercode::run_name(beginning);
-            intercode::read
-        }
-        Format::SweAgent => swe_agent::read,
-        _ => tau_bench::read,
+    fn scanner<R: Read>(input: R, file: &PlannedFile) -> RecordScanner<R> {
+        RecordScanner::new(input, file.shape, marker(file.format), MAX_RECORD_BYTES)
+    }
+    let run_name = match file.format {
+        Format::Intercode => intercode::run_name(scanner(File::open(&file.path)?, file)),
+        _ => String::new(),
     };
-    let (path, options) = (file.path.clone(), options.clone());
-    let is_native = file.format == Format::Native;
-    let mut records = scanner(source.open(&file.path)?);
+    let mut records = scanner(source.open(&file.path)?, file);
+    let (path, format, options) = (file.path.clone(), file.format, options.clone());
     Ok(Box::new(std::iter::from_fn(move || {
-        Some(records.next_record()?.and_then(|raw| {
-            if is_native {
-                let item = native::read(&raw.text, &options);
-                return item.map_err(|problem| Fault { line: raw.line, problem });
-            }
+        let item = records.next_record()?.and_then(|raw| {
             let reject = |r: Reject| Fault { line: raw.line + r.lines_below, problem: r.problem };
-            let draft = read(&raw, &run_name).map_err(reject)?;
-            episode(draft, &options, raw.line)
-        }))
-        .map(|item| item.map_err(|fault| malformed(&path, fault)))
+            let draft = match format {
+                Format::TauBench => tau_bench::read(&raw),
+                Format::Intercode => intercode::read(&raw, &run_name),
+                Format::SweAgent => swe_agent::read(&raw),
+                Format::ClaudeCode | Format::Native | Format::McpMemory => {
+                    return native::read(&raw.text, &options).map_err(|p| reject(p.into()));
+                }
+            };
+            episode(draft.map_err(reject)?, &options, raw.line)
+        });
+        Some(item.map_err(|fault| malformed(&path, fault)))
     })))
 }
 
@@ -173,31 +170,25 @@ fn native_lines(path: &Path, source: &Source, options: &Arc<ImportOptions>) -> i
 }
 
 fn entities(path: &Path, source: &Source, options: &Arc<ImportOptions>) -> io::Result<Items> {
+    let lines = || io::Result::Ok(LineReader::new(source.open(path)?, MAX_RECORD_BYTES, 0, 1));
     let mut relations = Relations::default();
-    let mut faults = VecDeque::new();
-    let mut lines = LineReader::new(source.open(path)?, MAX_RECORD_BYTES, 0, 1);
-    while let Some(line) = lines.next_line() {
-        // Lines that cannot be read are reported with the entities.
-        let Ok(line) = line else { continue };
-        if let Err(problem) = relations.add(&line.text) {
-            faults.push_back(line.fault(problem));
+    let mut first_pass = lines()?;
+    while let Some(line) = first_pass.next_line() {
+        if let Ok(line) = line {
+            relations.add(&line);
         }
     }
-    let mut lines = LineReader::new(source.open(path)?, MAX_RECORD_BYTES, 0, 1);
+    let mut lines = lines()?;
     let (path, options) = (path.to_owned(), options.clone());
     Ok(Box::new(std::iter::from_fn(move || {
-        if let Some(fault) = faults.pop_front() {
-            return Some(Err(malformed(&path, fault)));
-        }
         loop {
-            let line = match lines.next_line()? {
-                Ok(line) => line,
-                Err(fault) => return Some(Err(malformed(&path, fault))),
-            };
-            let item = match relations.read(&line.text) {
-                Ok(None) => continue,
-                Ok(Some(draft)) => episode(draft, &options, line.number),
-                Err(reject) => Err(line.fault(reject.problem)),
+            let item = match lines.next_line()? {
+                Err(fault) => Err(fault),
+                Ok(line) => match relations.read(&line) {
+                    Ok(None) => continue,
+                    Ok(Some(draft)) => episode(draft, &options, line.number),
+                    Err(problem) => Err(line.fault(problem)),
+                },
             };
             return Some(item.map_err(|fault| malformed(&path, fault)));
         }

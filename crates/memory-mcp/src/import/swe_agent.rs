@@ -87,7 +87,7 @@ struct Message<'a> {
 }
 
 /// One run as an episode.
-pub(super) fn read(raw: &Raw, _run: &str) -> Result<Draft, Reject> {
+pub(super) fn read(raw: &Raw) -> Result<Draft, Reject> {
     let run: Run<'_> = serde_json::from_str(&raw.text)?;
     let turns: Vec<Turn<'_>> = list(run.trajectory, "trajectory")?;
     let messages: Vec<Message<'_>> = list(run.history, "history")?;

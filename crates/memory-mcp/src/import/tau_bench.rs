@@ -76,7 +76,7 @@ pub(super) struct Function<'a> {
 }
 
 /// One run as an episode.
-pub(super) fn read(raw: &Raw, _run: &str) -> Result<Draft, Reject> {
+pub(super) fn read(raw: &Raw) -> Result<Draft, Reject> {
     let run: Run<'_> = serde_json::from_str(&raw.text)?;
     let messages: Vec<Message<'_>> =
         serde_json::from_str(run.traj.get()).map_err(|e| format!("`traj`: {e}"))?;

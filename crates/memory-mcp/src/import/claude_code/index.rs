@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 
 use super::entry::Head;
 use crate::import::lenient::Scalar;
-use crate::import::lines::LineReader;
-use crate::import::reader::Source;
-use crate::import::scan::{Fault, MAX_RECORD_BYTES};
+use crate::import::lines::Line;
 
-/// Summaries remembered until their session is read.
-const MAX_SUMMARIES: usize = 100_000;
+/// Summaries remembered until their session is read, and characters of each.
+const MAX_SUMMARIES: usize = 10_000;
+const MAX_SUMMARY_CHARS: usize = 2_000;
+
+/// Sessions of one import. Nobody has that many; a file that names a session a line is no
+/// transcript.
+const MAX_SESSIONS: usize = 1_000_000;
 
 /// The lines of all sessions in a set of files.
 #[derive(Default)]
@@ -37,6 +40,7 @@ pub(super) struct Session {
 }
 
 /// Consecutive lines of one session in one file.
+#[derive(Clone, Copy)]
 pub(super) struct Span {
     pub(super) file: usize,
     pub(super) first_line: u64,
@@ -60,7 +64,7 @@ impl Index {
     }
 
     /// Where a session begins.
-    pub(super) fn first_line<'a>(&'a self, session: &'a Session) -> (&'a Path, u64) {
+    pub(super) fn first_line(&self, session: &Session) -> (&Path, u64) {
         session.spans.first().map_or((Path::new(""), 1), |span| (self.path(span), span.first_line))
     }
 
@@ -68,62 +72,53 @@ impl Index {
         self.summaries.get(leaf).map(String::as_str)
     }
 
-    /// Reads a file for the first time. Returns the lines that belong nowhere.
-    pub(super) fn add(&mut self, path: &Path, source: &Source) -> Vec<Fault> {
-        let file = self.files.len();
+    /// Begins a file. Its lines are to follow, in order.
+    pub(super) fn begin(&mut self, path: &Path) {
         self.files.push(IndexedFile { path: path.to_owned(), home: None, last: None });
-        let mut faults = Vec::new();
-        let mut lines = match source.open(path) {
-            Ok(input) => LineReader::new(input, MAX_RECORD_BYTES, 0, 1),
-            Err(e) => return vec![Fault { line: 1, problem: format!("cannot be read: {e}") }],
-        };
-        while let Some(line) = lines.next_line() {
-            let line = match line {
-                Ok(line) => line,
-                Err(fault) => {
-                    faults.push(fault);
-                    continue;
-                }
-            };
-            match Head::parse(&line.text) {
-                Ok(head) => self.place(&head, file, line.number, line.span),
-                Err(problem) => faults.push(line.fault(problem)),
-            }
-        }
-        faults
     }
 
-    fn place(&mut self, head: &Head, file: usize, number: u64, (start, end): (u64, u64)) {
+    /// Notes where a line of the file begun last belongs.
+    pub(super) fn place(&mut self, line: &Line) -> Result<(), String> {
+        let head = Head::parse(&line.text)?;
         if let Scalar::Text(leaf) = &head.leaf
             && self.summaries.len() < MAX_SUMMARIES
         {
-            self.summaries.insert(leaf.clone(), head.summary.to_text());
+            let summary = head.summary.to_text().chars().take(MAX_SUMMARY_CHARS).collect();
+            self.summaries.insert(leaf.clone(), summary);
         }
-        let Some(id) = head.session().or_else(|| self.home_of(head, file)) else { return };
+        let Some(indexed) = self.files.last() else { return Ok(()) };
+        let Some(id) = head.session().or_else(|| indexed.home_of(&head)) else { return Ok(()) };
         let next = self.sessions.len();
+        if next >= MAX_SESSIONS && !self.by_id.contains_key(&id) {
+            return Err(format!("is of one session more than {MAX_SESSIONS}"));
+        }
         let at = *self.by_id.entry(id.clone()).or_insert_with(|| {
             self.sessions.push(Session { id: id.clone(), spans: Vec::new() });
             next
         });
-        let Some(indexed) = self.files.get_mut(file) else { return };
+        let file = self.files.len() - 1;
+        let Some(indexed) = self.files.last_mut() else { return Ok(()) };
         indexed.home.get_or_insert(id);
         let goes_on = indexed.last.replace(at) == Some(at);
-        let Some(session) = self.sessions.get_mut(at) else { return };
+        let Some(session) = self.sessions.get_mut(at) else { return Ok(()) };
+        let (start, end) = line.span;
         match session.spans.last_mut() {
             // Lines of no session in between are read again, and passed over again.
             Some(last) if goes_on => last.end = end,
-            _ => session.spans.push(Span { file, first_line: number, start, end }),
+            _ => session.spans.push(Span { file, first_line: line.number, start, end }),
         }
+        Ok(())
     }
+}
 
+impl IndexedFile {
     /// A message without a session belongs to the one its file was written for, and without any to
     /// the one that the file is named after. Lines of other types need no session.
-    fn home_of(&self, head: &Head, file: usize) -> Option<String> {
+    fn home_of(&self, head: &Head) -> Option<String> {
         if !matches!(head.kind.to_text().as_str(), "user" | "assistant") {
             return None;
         }
-        let file = self.files.get(file)?;
-        let stem = || Some(file.path.file_stem()?.to_string_lossy().into_owned());
-        file.home.clone().or_else(stem)
+        let stem = || Some(self.path.file_stem()?.to_string_lossy().into_owned());
+        self.home.clone().or_else(stem)
     }
 }

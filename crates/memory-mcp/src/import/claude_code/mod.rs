@@ -21,9 +21,10 @@ use std::sync::Arc;
 
 use self::entry::Head;
 use self::index::Index;
+use self::session::SessionReader;
 use super::lines::LineReader;
-use super::reader::{Source, episode, malformed};
-use super::scan::MAX_RECORD_BYTES;
+use super::reader::{Counted, Source, episode, malformed};
+use super::scan::{Fault, MAX_RECORD_BYTES};
 use super::{ImportItem, ImportOptions, Malformed};
 
 /// Every session in `paths` as an episode.
@@ -32,32 +33,73 @@ pub(super) fn sessions(
     source: Source,
     options: Arc<ImportOptions>,
 ) -> impl Iterator<Item = Result<ImportItem, Malformed>> {
-    let mut unread: VecDeque<PathBuf> = paths.into();
-    let mut index = Index::default();
-    let mut ready: VecDeque<Result<ImportItem, Malformed>> = VecDeque::new();
-    let mut next_session = 0;
-    std::iter::from_fn(move || {
-        loop {
-            if let Some(item) = ready.pop_front() {
-                return Some(item);
-            }
-            if let Some(path) = unread.pop_front() {
-                let faults = index.add(&path, &source);
-                ready.extend(faults.into_iter().map(|fault| Err(malformed(&path, fault))));
-                continue;
-            }
-            let session = index.sessions().get(next_session)?;
-            next_session += 1;
-            let read = session::read(&index, session, &source);
-            ready.extend(read.malformed.into_iter().map(Err));
-            let (path, line) = index.first_line(session);
-            ready.push_back(
-                read.draft
-                    .and_then(|draft| episode(draft, &options, line).map_err(|f| f.problem))
-                    .map_err(|problem| Malformed { file: path.to_owned(), line, problem }),
-            );
+    let mut transcripts = Transcripts {
+        unread: paths.into(),
+        indexed: None,
+        index: Index::default(),
+        next_session: 0,
+        session: None,
+        source,
+    };
+    std::iter::from_fn(move || transcripts.next_item(&options))
+}
+
+struct Transcripts {
+    unread: VecDeque<PathBuf>,
+    /// The file being read for the first time.
+    indexed: Option<(PathBuf, LineReader<Counted<File>>)>,
+    index: Index,
+    next_session: usize,
+    /// The session being read.
+    session: Option<SessionReader>,
+    source: Source,
+}
+
+impl Transcripts {
+    fn next_item(&mut self, options: &ImportOptions) -> Option<Result<ImportItem, Malformed>> {
+        if let Some(malformed) = self.index_all() {
+            return Some(Err(malformed));
         }
-    })
+        let session = self.index.sessions().get(self.next_session)?;
+        let reader = self.session.get_or_insert_with(|| SessionReader::new(&self.index, session));
+        if let Some(malformed) = reader.next_malformed(&self.index, &self.source) {
+            return Some(Err(malformed));
+        }
+        self.next_session += 1;
+        let (path, line) = self.index.first_line(session);
+        let read = self.session.take()?.finish().map_err(|problem| Fault { line, problem });
+        let item = read.and_then(|draft| episode(draft, options, line));
+        Some(item.map_err(|fault| malformed(path, fault)))
+    }
+
+    /// The first pass over the files, up to the next line that belongs nowhere.
+    fn index_all(&mut self) -> Option<Malformed> {
+        loop {
+            let Some((path, lines)) = &mut self.indexed else {
+                let path = self.unread.pop_front()?;
+                match self.source.open(&path) {
+                    Ok(input) => {
+                        self.index.begin(&path);
+                        self.indexed = Some((path, LineReader::new(input, MAX_RECORD_BYTES, 0, 1)));
+                    }
+                    Err(e) => {
+                        let problem = format!("cannot be read: {e}");
+                        return Some(malformed(&path, Fault { line: 1, problem }));
+                    }
+                }
+                continue;
+            };
+            let Some(line) = lines.next_line() else {
+                self.indexed = None;
+                continue;
+            };
+            let placed = line
+                .and_then(|line| self.index.place(&line).map_err(|problem| line.fault(problem)));
+            if let Err(fault) = placed {
+                return Some(malformed(path, fault));
+            }
+        }
+    }
 }
 
 /// The other files of the session in `path`: those of its subagents, and for a subagent's file the

@@ -1,7 +1,9 @@
 //! The lines of a session as an episode.
 
-use std::collections::{HashMap, HashSet};
-use std::io::{Read, Seek, SeekFrom};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Take};
+use std::path::{Path, PathBuf};
 
 use memory_core::Timestamp;
 use sha2::{Digest, Sha256};
@@ -11,38 +13,19 @@ use super::index::{Index, Session, Span};
 use crate::import::draft::{Draft, DraftStep};
 use crate::import::lenient::{Scalar, arguments, readable_call};
 use crate::import::lines::{Line, LineReader};
-use crate::import::reader::{Source, malformed};
+use crate::import::reader::{Counted, Source, malformed};
 use crate::import::scan::{Fault, MAX_RECORD_BYTES, without_position};
 use crate::import::tau_bench::user;
 use crate::import::{Format, Malformed};
 
-/// A session that was read.
-pub(super) struct ReadSession {
-    /// The episode, or why there is none.
-    pub(super) draft: Result<Draft, String>,
-    /// Lines that were passed over.
-    pub(super) malformed: Vec<Malformed>,
-}
-
-/// Reads the lines of `session`. Those in the files that were written for it come first: where
+/// Reads the lines of one session. Those in the files that were written for it come first: where
 /// another file repeats a line, theirs counts.
-pub(super) fn read(index: &Index, session: &Session, source: &Source) -> ReadSession {
-    let mut reader = SessionReader::new(index, session);
-    let mut malformed_lines = Vec::new();
-    let (home, foreign): (Vec<_>, Vec<_>) =
-        session.spans.iter().partition(|span| index.is_home(span, session));
-    for span in home.iter().chain(&foreign) {
-        let path = index.path(span);
-        let faults = reader.span(source, path, span);
-        malformed_lines.extend(faults.into_iter().map(|fault| malformed(path, fault)));
-    }
-    let files: HashSet<usize> = session.spans.iter().map(|span| span.file).collect();
-    let draft = reader.finish(files.len() > 1, !home.is_empty());
-    ReadSession { draft, malformed: malformed_lines }
-}
-
-struct SessionReader<'a> {
-    index: &'a Index,
+pub(super) struct SessionReader {
+    spans: VecDeque<Span>,
+    /// The span being read.
+    lines: Option<(PathBuf, LineReader<Take<Counted<File>>>)>,
+    several_files: bool,
+    at_home: bool,
     draft: Draft,
     /// The prompt that started the session, a command in its place, a subagent's in its place.
     prompt: Option<String>,
@@ -58,12 +41,20 @@ struct SessionReader<'a> {
     messages: u64,
 }
 
-impl<'a> SessionReader<'a> {
-    fn new(index: &'a Index, session: &Session) -> Self {
+impl SessionReader {
+    pub(super) fn new(index: &Index, session: &Session) -> Self {
         let mut draft = Draft::new(Format::ClaudeCode, session.id.clone());
         draft.note("session_id", Scalar::Text(session.id.clone()).to_metadata());
+        let files: HashSet<usize> = session.spans.iter().map(|span| span.file).collect();
+        let (mut home, foreign): (Vec<Span>, Vec<Span>) =
+            session.spans.iter().partition(|span| index.is_home(span, session));
+        let at_home = !home.is_empty();
+        home.extend(foreign);
         SessionReader {
-            index,
+            spans: home.into(),
+            lines: None,
+            several_files: files.len() > 1,
+            at_home,
             draft,
             prompt: None,
             command: None,
@@ -77,29 +68,37 @@ impl<'a> SessionReader<'a> {
         }
     }
 
-    /// Reads consecutive lines. Returns those that cannot be read.
-    fn span(&mut self, source: &Source, path: &std::path::Path, span: &Span) -> Vec<Fault> {
-        let cannot =
-            |e| vec![Fault { line: span.first_line, problem: format!("cannot be read: {e}") }];
-        let mut input = match source.open(path) {
-            Ok(input) => input,
-            Err(e) => return cannot(e),
-        };
-        if let Err(e) = input.input.seek(SeekFrom::Start(span.start)) {
-            return cannot(e);
+    /// Reads up to the next line that cannot be read; `None` when all lines are.
+    pub(super) fn next_malformed(&mut self, index: &Index, source: &Source) -> Option<Malformed> {
+        loop {
+            let Some((path, lines)) = &mut self.lines else {
+                let span = self.spans.pop_front()?;
+                let path = index.path(&span);
+                match open(path, &span, source) {
+                    Ok(lines) => self.lines = Some((path.to_owned(), lines)),
+                    Err(e) => {
+                        let problem = format!("cannot be read: {e}");
+                        return Some(malformed(path, Fault { line: span.first_line, problem }));
+                    }
+                }
+                continue;
+            };
+            match lines.next_line() {
+                None => self.lines = None,
+                // Was reported when the file was indexed.
+                Some(Err(_)) => {}
+                Some(Ok(line)) => {
+                    let path = path.clone();
+                    if let Some(problem) = self.line(&line, index) {
+                        return Some(malformed(&path, line.fault(problem)));
+                    }
+                }
+            }
         }
-        let input = input.take(span.end - span.start);
-        let mut lines = LineReader::new(input, MAX_RECORD_BYTES, span.start, span.first_line);
-        let mut faults = Vec::new();
-        while let Some(line) = lines.next_line() {
-            let Ok(line) = line else { continue };
-            faults.extend(self.line(&line).map(|problem| line.fault(problem)));
-        }
-        faults
     }
 
     /// Takes one line. Returns what of it could not be read.
-    fn line(&mut self, line: &Line) -> Option<String> {
+    fn line(&mut self, line: &Line, index: &Index) -> Option<String> {
         let entry: Entry<'_> = match serde_json::from_str(&line.text) {
             Ok(entry) => entry,
             // What is no entry at all was reported when the file was indexed.
@@ -114,7 +113,7 @@ impl<'a> SessionReader<'a> {
             Err(problem) => return Some(problem),
         };
         let (blocks, problem) = message.blocks();
-        if blocks.is_empty() || !self.is_new(&entry) {
+        if blocks.is_empty() || !self.is_new(&entry, index) {
             return problem;
         }
         let at = self.timestamp(&entry);
@@ -128,12 +127,12 @@ impl<'a> SessionReader<'a> {
     }
 
     /// A resumed session repeats lines; a line without an id is always new.
-    fn is_new(&mut self, entry: &Entry<'_>) -> bool {
+    fn is_new(&mut self, entry: &Entry<'_>, index: &Index) -> bool {
         let uuid = entry.uuid.to_text();
         if uuid.is_empty() {
             return true;
         }
-        if let Some(summary) = self.index.summary(&uuid) {
+        if let Some(summary) = index.summary(&uuid) {
             self.summary = Some(summary.to_owned());
         }
         let mut short = [0; 16];
@@ -258,8 +257,9 @@ impl<'a> SessionReader<'a> {
         }
     }
 
-    fn finish(mut self, several_files: bool, at_home: bool) -> Result<Draft, String> {
-        if several_files {
+    /// The episode, or why there is none.
+    pub(super) fn finish(mut self) -> Result<Draft, String> {
+        if self.several_files {
             self.draft.sort_by_time();
         }
         if let Some(model) = self.model {
@@ -270,7 +270,7 @@ impl<'a> SessionReader<'a> {
         // A few lines that strayed into the file of another session must not replace the session.
         let prompt = match self.prompt.or(self.command) {
             Some(prompt) => Some(prompt),
-            None if at_home => self.agent_prompt.or(self.summary),
+            None if self.at_home => self.agent_prompt.or(self.summary),
             None => {
                 let lines = self.messages;
                 return Err(format!(
@@ -285,6 +285,13 @@ impl<'a> SessionReader<'a> {
         };
         Ok(self.draft)
     }
+}
+
+fn open(path: &Path, span: &Span, source: &Source) -> io::Result<LineReader<Take<Counted<File>>>> {
+    let mut input = source.open(path)?;
+    input.input.seek(SeekFrom::Start(span.start))?;
+    let input = input.take(span.end - span.start);
+    Ok(LineReader::new(input, MAX_RECORD_BYTES, span.start, span.first_line))
 }
 
 /// How the steps of a subagent are marked: by the tool that starts it.

@@ -6,11 +6,19 @@
 //! with its line and the scan goes on at the next place that looks like the start of a record, that
 //! is, an object that begins with the same key as the records before it.
 
+#[cfg(test)]
+mod tests;
+mod value;
+
 use std::io::{self, Read};
 
+use memchr::memmem;
 use serde::de::IgnoredAny;
 
-/// Bytes of one record. The largest known run of an agent is below 20 MB.
+use value::{Fed, ValueScan, fields_named, first_key, key_before, last_before, lines_in};
+
+/// Bytes of one record. A trajectory that repeats the whole chat at every step turns a run of a
+/// megabyte into tens of them.
 pub(crate) const MAX_RECORD_BYTES: usize = 64 * 1024 * 1024;
 
 /// Bytes read from the file at a time.
@@ -18,6 +26,8 @@ const CHUNK_BYTES: usize = 64 * 1024;
 
 /// Bytes of a record's key or first field name; more is not one.
 const MAX_KEY_BYTES: usize = 1024;
+
+const NO_END: &str = "the record that begins here has no end before the next one";
 
 /// How the records lie in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +64,8 @@ pub(crate) struct Fault {
 pub(crate) struct RecordScanner<R> {
     input: R,
     shape: Shape,
+    /// A field that every record has once.
+    marker: &'static str,
     limit: usize,
     /// What was read and not yet consumed starts at `at`, on line `line`.
     buf: Vec<u8>,
@@ -65,6 +77,8 @@ pub(crate) struct RecordScanner<R> {
     finished: bool,
     /// The first field name of a record, in its quotes: where to pick up after a broken one.
     first_key: Option<Vec<u8>>,
+    /// The most bytes that were ever held.
+    #[cfg(test)]
     peak: usize,
 }
 
@@ -81,11 +95,12 @@ enum Border {
 }
 
 impl<R: Read> RecordScanner<R> {
-    /// Reads records of at most `limit` bytes, laid out in `shape`.
-    pub(crate) fn new(input: R, shape: Shape, limit: usize) -> Self {
+    /// Reads records of at most `limit` bytes, laid out in `shape`, each with one field `marker`.
+    pub(crate) fn new(input: R, shape: Shape, marker: &'static str, limit: usize) -> Self {
         RecordScanner {
             input,
             shape,
+            marker,
             limit,
             buf: Vec::new(),
             at: 0,
@@ -95,14 +110,9 @@ impl<R: Read> RecordScanner<R> {
             closed: false,
             finished: false,
             first_key: None,
+            #[cfg(test)]
             peak: 0,
         }
-    }
-
-    /// The most bytes that were ever held at once.
-    #[cfg(test)]
-    pub(crate) fn peak_bytes(&self) -> usize {
-        self.peak
     }
 
     /// The next record, or what was wrong with it. `None` at the end.
@@ -162,7 +172,6 @@ impl<R: Read> RecordScanner<R> {
     }
 
     fn record(&mut self) -> io::Result<Result<Raw, Fault>> {
-        let start = self.line;
         let key = match self.shape {
             Shape::Dict => match self.key()? {
                 Ok(key) => Some(key),
@@ -173,6 +182,7 @@ impl<R: Read> RecordScanner<R> {
             },
             Shape::Array | Shape::Values => None,
         };
+        let start = self.line;
         match self.border()? {
             Border::At(len) => Ok(self.take(start, key, len)),
             Border::Broken(at, why) => {
@@ -248,6 +258,14 @@ impl<R: Read> RecordScanner<R> {
             self.consume(to - self.at);
             return Err(fault);
         }
+        if self.shape == Shape::Dict
+            && fields_named(bytes, self.marker) > 1
+            && let Some(next) = self.find_record(self.at + 1, self.at + len)
+        {
+            // Without its closing bracket a record takes the ones behind it for fields.
+            self.consume(next - self.at);
+            return Err(Fault { line, problem: NO_END.to_owned() });
+        }
         let raw = Raw { line, key, text: text.to_owned() };
         if self.first_key.is_none() {
             self.first_key = first_key(bytes);
@@ -261,9 +279,8 @@ impl<R: Read> RecordScanner<R> {
         let held = self.buf.len() - self.at;
         self.learn_first_key();
         if let Some(next) = self.find_record(self.at + 1, self.buf.len()) {
-            let problem = "the record that begins here has no end before the next one".to_owned();
             self.consume(next - self.at);
-            return Fault { line: start, problem };
+            return Fault { line: start, problem: NO_END.to_owned() };
         }
         let fault = self.fault(
             held,
@@ -278,9 +295,8 @@ impl<R: Read> RecordScanner<R> {
     fn too_long(&mut self, start: u64, mut scan: ValueScan) -> io::Result<Fault> {
         self.learn_first_key();
         if let Some(next) = self.find_record(self.at + 1, self.buf.len()) {
-            let problem = "the record that begins here has no end before the next one".to_owned();
             self.consume(next - self.at);
-            return Ok(Fault { line: start, problem });
+            return Ok(Fault { line: start, problem: NO_END.to_owned() });
         }
         let problem = format!(
             "the record that begins here is longer than {} MiB and was skipped",
@@ -307,9 +323,10 @@ impl<R: Read> RecordScanner<R> {
     /// Consumes up to the next record, or everything when there is none.
     fn resync(&mut self) -> io::Result<()> {
         self.learn_first_key();
-        let mut from = self.at + 1;
+        // The broken record's own start is not the next one.
+        self.consume(1);
         loop {
-            if let Some(next) = self.find_record(from, self.buf.len()) {
+            if let Some(next) = self.find_record(self.at, self.buf.len()) {
                 self.consume(next - self.at);
                 return Ok(());
             }
@@ -321,7 +338,6 @@ impl<R: Read> RecordScanner<R> {
                 self.consume(held);
                 return Ok(());
             }
-            from = self.at;
         }
     }
 
@@ -338,7 +354,7 @@ impl<R: Read> RecordScanner<R> {
         let name = self.first_key.as_deref()?;
         let buf = self.buf.get(..to)?;
         let mut at = from;
-        while let Some(found) = buf.get(at..).and_then(|rest| find(rest, name)) {
+        while let Some(found) = buf.get(at..).and_then(|rest| memmem::find(rest, name)) {
             let quote = at + found;
             at = quote + 1;
             let colon = buf.get(quote + name.len()..)?.iter().find(|b| !b.is_ascii_whitespace());
@@ -397,116 +413,13 @@ impl<R: Read> RecordScanner<R> {
         let read = io::Read::by_ref(&mut self.input)
             .take(CHUNK_BYTES as u64)
             .read_to_end(&mut self.buf)?;
-        self.peak = self.peak.max(self.buf.len());
+        #[cfg(test)]
+        {
+            self.peak = self.peak.max(self.buf.len());
+        }
         self.end_of_file = read == 0;
         Ok(read > 0)
     }
-}
-
-/// The state of a scan through one JSON value.
-#[derive(Default)]
-struct ValueScan {
-    started: bool,
-    depth: u64,
-    in_string: bool,
-    escaped: bool,
-    after_string: bool,
-}
-
-enum Fed {
-    /// The byte belongs to the value, which goes on.
-    Inside,
-    /// The byte is the value's last.
-    Last,
-    /// The value ended before this byte.
-    After,
-    /// No JSON value has this byte here.
-    Broken(&'static str),
-}
-
-impl ValueScan {
-    fn feed(&mut self, b: u8) -> Fed {
-        if self.in_string {
-            return self.feed_string(b);
-        }
-        if self.after_string && !b.is_ascii_whitespace() {
-            self.after_string = false;
-            if !matches!(b, b',' | b':' | b']' | b'}') {
-                return Fed::Broken("text follows a string, a quote may be missing");
-            }
-        }
-        match b {
-            b'"' => self.in_string = true,
-            b'{' | b'[' => self.depth += 1,
-            b'}' | b']' if self.depth == 0 => return Fed::After,
-            b'}' | b']' => {
-                self.depth -= 1;
-                if self.depth == 0 {
-                    return Fed::Last;
-                }
-            }
-            b',' | b':' if self.depth == 0 => return Fed::After,
-            _ if self.depth == 0 && b.is_ascii_whitespace() => return Fed::After,
-            _ => {}
-        }
-        self.started = true;
-        Fed::Inside
-    }
-
-    fn feed_string(&mut self, b: u8) -> Fed {
-        match b {
-            _ if self.escaped => self.escaped = false,
-            b'\\' => self.escaped = true,
-            b'"' => {
-                self.in_string = false;
-                self.after_string = true;
-                if self.depth == 0 {
-                    return Fed::Last;
-                }
-            }
-            0..=0x1F => return Fed::Broken("a line feed or control character stands in a string"),
-            _ => {}
-        }
-        Fed::Inside
-    }
-
-    /// True inside a number or literal that no bracket or quote will end.
-    fn is_bare(&self) -> bool {
-        self.started && self.depth == 0 && !self.in_string
-    }
-}
-
-fn lines_in(bytes: &[u8]) -> u64 {
-    bytes.iter().filter(|&&b| b == b'\n').count() as u64
-}
-
-fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|window| window == needle)
-}
-
-/// Index of the last byte before `end` that is no white space.
-fn last_before(buf: &[u8], end: usize) -> Option<usize> {
-    buf.get(..end)?.iter().rposition(|b| !b.is_ascii_whitespace())
-}
-
-/// Index of the opening quote of the `"key":` in front of `brace`.
-fn key_before(buf: &[u8], brace: usize) -> Option<usize> {
-    let colon = last_before(buf, brace).filter(|&i| buf.get(i) == Some(&b':'))?;
-    let quote = last_before(buf, colon).filter(|&i| buf.get(i) == Some(&b'"'))?;
-    let from = quote.saturating_sub(MAX_KEY_BYTES);
-    buf.get(from..quote)?.iter().rposition(|&b| b == b'"').map(|i| from + i)
-}
-
-/// The first field name of an object, in its quotes.
-fn first_key(text: &[u8]) -> Option<Vec<u8>> {
-    let text = text.get(text.iter().position(|&b| b == b'{')? + 1..)?;
-    let text = text.get(text.iter().position(|b| !b.is_ascii_whitespace())?..)?;
-    let (quote, rest) = text.split_first()?;
-    let end = rest.iter().take(MAX_KEY_BYTES).position(|b| matches!(b, b'"' | b'\\'))?;
-    (*quote == b'"' && rest.get(end) == Some(&b'"'))
-        .then(|| text.get(..end + 2))
-        .flatten()
-        .map(<[u8]>::to_vec)
 }
 
 /// The message of a JSON error without its position, which is relative to the record.
