@@ -58,7 +58,9 @@ pub enum Error {
     },
     /// The write was submitted and no answer came: it may or may not have been applied.
     /// Repeating it with the same write id is safe.
-    #[error("the outcome of the write is unknown: {reason}; repeat it with the same id, or read the episode to find out")]
+    #[error(
+        "the outcome of the write is unknown: {reason}; repeat it with the same id, or read the episode to find out"
+    )]
     Unknown {
         /// What happened to the answer.
         reason: String,

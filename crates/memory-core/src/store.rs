@@ -9,6 +9,7 @@ use crate::clock::Timestamp;
 use crate::episode::{Episode, EpisodeId, LessonId, MetadataValue, Step, WriteId};
 use crate::error::Result;
 use crate::learning::{Evidence, Lesson, LessonKind, ScoredLesson};
+use crate::recall::FeedbackCounts;
 use crate::record::{Record, RecordKind};
 
 /// Durable storage of episodes and of what was learned from them.
@@ -44,11 +45,16 @@ pub trait EpisodeStore: Send + Sync + 'static {
         query: &LessonQuery,
     ) -> impl Future<Output = Result<Vec<ScoredLesson>>> + Send;
 
-    /// What changed after `since`; `None` asks for the present watermark alone.
-    fn changes(
+    /// Episodes by id as [`get`](Self::get) gives them, and lessons, in the same round trip: what a
+    /// recall needs to rank and render what [`search`](Self::search) found.
+    fn recollect(
         &self,
-        since: Option<&Watermark>,
-    ) -> impl Future<Output = Result<Changes>> + Send;
+        ids: &[EpisodeId],
+        lessons: &LessonQuery,
+    ) -> impl Future<Output = Result<(Vec<Option<Arc<Episode>>>, Vec<ScoredLesson>)>> + Send;
+
+    /// What changed after `since`; `None` asks for the present watermark alone.
+    fn changes(&self, since: Option<&Watermark>) -> impl Future<Output = Result<Changes>> + Send;
 
     /// A page of everything of one kind, ordered by id, for export and copy.
     fn scan(&self, query: &ScanQuery) -> impl Future<Output = Result<ScanPage>> + Send;
@@ -305,6 +311,8 @@ pub struct SearchHit {
     pub id: EpisodeId,
     /// Its BM25 score with field weights; higher is better.
     pub score: f64,
+    /// What users said about the episode.
+    pub feedback: FeedbackCounts,
 }
 
 /// See [`EpisodeStore::lessons`]. Lessons that are about any of `episodes`, or of the task type.

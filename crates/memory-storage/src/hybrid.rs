@@ -3,11 +3,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use memory_core::learning::ScoredLesson;
 use memory_core::store::{
     Change, Changes, Counts, EpisodeStore, LessonQuery, ListQuery, Page, ScanPage, ScanQuery,
     Scope, SearchQuery, SearchResult, Watermark, Write, Written,
 };
-use memory_core::learning::ScoredLesson;
 use memory_core::{Episode, EpisodeId, Result};
 use memory_storage_turso::{TursoConfig, TursoStore};
 use tokio::time::Instant;
@@ -242,11 +242,7 @@ impl<D: EpisodeStore> EpisodeStore for HybridStorage<D> {
         results
     }
 
-    async fn get(
-        &self,
-        scope: &Scope,
-        ids: &[EpisodeId],
-    ) -> Result<Vec<Option<Arc<Episode>>>> {
+    async fn get(&self, scope: &Scope, ids: &[EpisodeId]) -> Result<Vec<Option<Arc<Episode>>>> {
         let Some(tier) = &self.tier else {
             return self.durable.get(scope, ids).await;
         };
@@ -273,6 +269,43 @@ impl<D: EpisodeStore> EpisodeStore for HybridStorage<D> {
 
     async fn lessons(&self, query: &LessonQuery) -> Result<Vec<ScoredLesson>> {
         self.durable.lessons(query).await
+    }
+
+    async fn recollect(
+        &self,
+        ids: &[EpisodeId],
+        lessons: &LessonQuery,
+    ) -> Result<(Vec<Option<Arc<Episode>>>, Vec<ScoredLesson>)> {
+        let Some(tier) = &self.tier else {
+            return self.durable.recollect(ids, lessons).await;
+        };
+        self.confirm(tier).await?;
+        let mut found: Vec<_> = ids.iter().map(|id| tier.get(id)).collect();
+        let held = found.iter().flatten().count();
+        Metrics::add(&self.metrics.hits, held);
+        Metrics::add(&self.metrics.misses, ids.len() - held);
+        let missing: Vec<usize> =
+            found.iter().enumerate().filter(|(_, e)| e.is_none()).map(|(i, _)| i).collect();
+        let wanted: Vec<EpisodeId> = missing.iter().filter_map(|i| ids.get(*i)).copied().collect();
+        let mark = tier.mark();
+        // Lessons rest on what every episode says, so they are always read; the episodes that are
+        // missing come along, and joining somebody else's fetch of them would save nothing.
+        let (fetched, lessons_found) = if wanted.is_empty() {
+            (Vec::new(), self.durable.lessons(lessons).await?)
+        } else {
+            self.durable.recollect(&wanted, lessons).await?
+        };
+        for (place, episode) in missing.into_iter().zip(fetched) {
+            if let Some(episode) = &episode {
+                let kept = tier.fill(mark, episode);
+                Metrics::add(&self.metrics.refused_fills, usize::from(!kept));
+            }
+            place_at(&mut found, place, episode);
+        }
+        for slot in &mut found {
+            slot.take_if(|episode| !lessons.scope.contains(&episode.project));
+        }
+        Ok((found, lessons_found))
     }
 
     async fn changes(&self, since: Option<&Watermark>) -> Result<Changes> {

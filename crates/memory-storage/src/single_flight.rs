@@ -37,7 +37,8 @@ impl SingleFlight {
     /// Divides the missing ids of a request into those to fetch and those under way.
     pub fn share(&self, missing: impl Iterator<Item = (usize, EpisodeId)>) -> Shares<'_> {
         let mut flights = self.lock();
-        let mut lead = Lead { owner: self, ids: Vec::new(), senders: Vec::new(), waiters: Vec::new() };
+        let mut lead =
+            Lead { owner: self, ids: Vec::new(), senders: Vec::new(), waiters: Vec::new() };
         let mut waiting = Vec::new();
         for (place, id) in missing {
             if let Some(waiter) = flights.get(&id) {

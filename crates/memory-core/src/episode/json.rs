@@ -16,8 +16,9 @@ pub struct RawJson(Box<str>);
 impl RawJson {
     /// Checks and compacts `text`. The error says what is wrong, for the caller to add the field.
     pub fn parse(text: &str) -> Result<Self, String> {
+        // The depth first: it is what a hostile text is about, and what the message should say.
         let compact = compact(text)?;
-        serde_json::from_str::<serde::de::IgnoredAny>(&compact)
+        serde_json::from_str::<serde::de::IgnoredAny>(text)
             .map_err(|e| format!("is not valid JSON: {e}"))?;
         Ok(RawJson(compact.into_boxed_str()))
     }
@@ -79,9 +80,7 @@ impl Serialize for RawJson {
         if !s.is_human_readable() {
             return s.serialize_str(&self.0);
         }
-        serde_json::from_str::<&RawValue>(&self.0)
-            .map_err(serde::ser::Error::custom)?
-            .serialize(s)
+        serde_json::from_str::<&RawValue>(&self.0).map_err(serde::ser::Error::custom)?.serialize(s)
     }
 }
 
@@ -103,7 +102,8 @@ mod tests {
 
     #[test]
     fn white_space_goes_and_numbers_stay_to_the_letter() {
-        let json = RawJson::parse("{ \"a b\" : [ 1e400 , 0.10 ],\n\t\"q\": \"x \\\" y\" }").unwrap();
+        let json =
+            RawJson::parse("{ \"a b\" : [ 1e400 , 0.10 ],\n\t\"q\": \"x \\\" y\" }").unwrap();
         assert_eq!(json.as_str(), "{\"a b\":[1e400,0.10],\"q\":\"x \\\" y\"}");
     }
 

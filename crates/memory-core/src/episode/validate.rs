@@ -100,7 +100,10 @@ impl Step {
         optional("tool", &self.tool, MAX_NAME_BYTES)?;
         optional("action", &self.action, MAX_TEXT_BYTES)?;
         if self.tool.trim().is_empty() && self.action.trim().is_empty() {
-            return Err(Error::invalid("action", "is empty, and so is the tool; name at least one"));
+            return Err(Error::invalid(
+                "action",
+                "is empty, and so is the tool; name at least one",
+            ));
         }
         optional("observation", &self.observation, MAX_FIELD_BYTES)?;
         optional("error", self.error.as_deref().unwrap_or(""), MAX_FIELD_BYTES)?;
@@ -217,7 +220,8 @@ mod tests {
 
     #[test]
     fn limits_hold_at_the_limit_and_refuse_one_beyond() {
-        let step = |n: usize| Step { observation: "x".repeat(n), action: "ls".into(), ..Step::default() };
+        let step =
+            |n: usize| Step { observation: "x".repeat(n), action: "ls".into(), ..Step::default() };
         step(MAX_FIELD_BYTES).validate().unwrap();
         assert!(step(MAX_FIELD_BYTES + 1).validate().is_err());
 

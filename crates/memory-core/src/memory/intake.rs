@@ -67,11 +67,7 @@ impl<S: EpisodeStore> Memory<S> {
         Ok(results)
     }
 
-    fn plan(
-        &self,
-        record: Record,
-        known: &mut HashMap<EpisodeId, Arc<Episode>>,
-    ) -> Result<Plan> {
+    fn plan(&self, record: Record, known: &mut HashMap<EpisodeId, Arc<Episode>>) -> Result<Plan> {
         let added = |write| Ok(Plan::Write(Intake::Added, Box::new(write)));
         match record {
             Record::Episode(episode) => self.plan_episode(*episode, known),

@@ -8,29 +8,36 @@ use crate::error::Result;
 use crate::recall::{self, Candidates, Recall, RecallQuery};
 use crate::store::{EpisodeStore, Feedback, Forget, LessonQuery, Scope, Write};
 
+/// The best hits whose lessons are read, in the same round trip as the episodes and so before these
+/// are ranked.
+const LESSON_EPISODES: usize = 16;
+
 /// Lessons that are read for one recall; the budget leaves room for a few of them.
-const LESSONS: usize = 24;
+const LESSONS: usize = 64;
 
 impl<S: EpisodeStore> Memory<S> {
     /// What helps with a task: similar episodes and the lessons behind them, within a token budget.
     pub async fn recall(&self, query: &RecallQuery) -> Result<Recall> {
         query.validate()?;
         let found = self.store().search(&query.search()).await?;
+        if found.hits.is_empty() {
+            let feedback = HashMap::new();
+            let none = Candidates { found: &found, episodes: &[], feedback: &feedback };
+            let ranking = recall::rank(query, &none, self.now());
+            return Ok(recall::render(query, &ranking, &[], self.now()));
+        }
         let ids: Vec<EpisodeId> = found.hits.iter().map(|hit| hit.id).collect();
-        let episodes = self.store().get(&query.scope, &ids).await?;
+        let lessons = LessonQuery {
+            scope: query.scope.clone(),
+            episodes: ids.iter().take(LESSON_EPISODES).copied().collect(),
+            kinds: Vec::new(),
+            limit: LESSONS,
+        };
+        let (episodes, lessons) = self.store().recollect(&ids, &lessons).await?;
         let episodes: Vec<_> = episodes.into_iter().flatten().collect();
-        let feedback = HashMap::new();
+        let feedback = found.hits.iter().map(|hit| (hit.id, hit.feedback)).collect();
         let candidates = Candidates { found: &found, episodes: &episodes, feedback: &feedback };
         let ranking = recall::rank(query, &candidates, self.now());
-        let about: Vec<EpisodeId> = ranking.results.iter().map(|r| r.episode.id).collect();
-        let lessons = if about.is_empty() {
-            Vec::new()
-        } else {
-            let scope = query.scope.clone();
-            let wanted =
-                LessonQuery { scope, episodes: about, kinds: Vec::new(), limit: LESSONS };
-            self.store().lessons(&wanted).await?
-        };
         Ok(recall::render(query, &ranking, &lessons, self.now()))
     }
 

@@ -84,7 +84,11 @@ impl Index {
         }
         let mut hits: Vec<SearchHit> = scores
             .into_iter()
-            .map(|(place, score)| SearchHit { id: self.episodes[place].id, score })
+            .map(|(place, score)| SearchHit {
+                id: self.episodes[place].id,
+                score,
+                feedback: Default::default(),
+            })
             .collect();
         hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.id.cmp(&b.id)));
         hits.truncate(search.limit);

@@ -1,5 +1,6 @@
 //! Full-text search.
 
+use memory_core::recall::FeedbackCounts;
 use memory_core::store::{SearchHit, SearchQuery, SearchResult};
 use memory_core::{EpisodeId, Result};
 
@@ -34,7 +35,14 @@ pub(crate) fn search(query: &SearchQuery) -> Batch {
 }
 
 fn hits(query: &SearchQuery) -> Statement {
-    let mut sql = Sql::new("SELECT e.id, -bm25(episode_text");
+    // Feedback is counted for the hits that are returned, not for all that match.
+    let mut sql = Sql::new(
+        "SELECT h.id, h.score, \
+         (SELECT count(*) FROM feedback f WHERE f.subject = h.id AND f.verdict = 'helped'), \
+         (SELECT count(*) FROM feedback f WHERE f.subject = h.id AND f.verdict = 'did_not_help'), \
+         (SELECT count(*) FROM feedback f WHERE f.subject = h.id AND f.verdict = 'wrong') \
+         FROM (SELECT e.id, e.started_at, -bm25(episode_text",
+    );
     for weight in FIELD_WEIGHTS {
         sql.bind(", ", Value::Real(weight));
     }
@@ -48,6 +56,7 @@ fn hits(query: &SearchQuery) -> Statement {
     let limit = Value::Integer(query.limit.clamp(1, MAX_PAGE) as i64);
     // Equal scores: the newer episode first, so that the order is the same every time.
     sql.bind(" ORDER BY score DESC, e.started_at DESC, e.id DESC LIMIT ", limit);
+    sql.push(") h ORDER BY h.score DESC, h.started_at DESC, h.id DESC");
     sql.statement()
 }
 
@@ -76,7 +85,13 @@ pub(crate) fn result(query: &SearchQuery, results: Vec<StatementResult>) -> Resu
     for row in results.next().unwrap_or_default() {
         let mut row = Columns::new(row);
         let id = EpisodeId::from_bytes(row.id()?);
-        found.hits.push(SearchHit { id, score: row.real()? });
+        let score = row.real()?;
+        let feedback = FeedbackCounts {
+            helped: row.unsigned()?,
+            did_not_help: row.unsigned()?,
+            wrong: row.unsigned()?,
+        };
+        found.hits.push(SearchHit { id, score, feedback });
     }
     Ok(found)
 }
