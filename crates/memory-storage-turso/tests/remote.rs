@@ -4,6 +4,7 @@
 
 mod remote {
     mod cost;
+    mod faults;
     mod story;
     mod transport;
 }

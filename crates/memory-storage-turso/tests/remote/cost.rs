@@ -77,7 +77,10 @@ fn rich(project: &str) -> Save {
     };
     let at = episode.started_at;
     let evidence = Evidence { episode: episode.id, success: true, at };
-    Save { lessons: (0..5).map(|n| (lesson(n), evidence.clone())).collect(), ..save_of(&episode, 0) }
+    Save {
+        lessons: (0..5).map(|n| (lesson(n), evidence.clone())).collect(),
+        ..save_of(&episode, 0)
+    }
 }
 
 #[tokio::test]

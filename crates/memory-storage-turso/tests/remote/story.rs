@@ -7,9 +7,6 @@ use memory_testkit::proxy::FaultProxy;
 use memory_testkit::sqld::{Options, Server};
 use memory_testkit::story;
 
-
-
-
 use crate::config;
 
 #[tokio::test]

@@ -11,8 +11,6 @@ use memory_testkit::sqld::{Options, Rights, Server, TokenKey};
 
 use crate::config;
 
-
-
 fn write(statements: Vec<Statement>) -> Batch {
     Batch { access: Access::Write, statements }
 }

@@ -71,7 +71,7 @@ impl Default for RemoteConfig {
             max_concurrency: 32,
             queue: 1_000,
             max_group: 256,
-            max_response_bytes: 32 * 1024 * 1024,
+            max_response_bytes: 16 * 1024 * 1024,
             codec: Codec::MessagePack,
             retry: RetryConfig::default(),
             breaker: BreakerConfig::default(),
