@@ -1,0 +1,16 @@
+//! The command line, as a user and as a script see it. Each test has a directory of its own.
+//!
+//! - `world`: one directory, one database, the binary run in it
+//! - `commands`: every command on a small memory
+//! - `settings`: where values come from, and what is said about wrong ones
+//! - `import_export`: what goes in comes out
+//! - `bad_input`: clear errors, nothing lost
+//! - `recorded_runs`: the real runs, where they are there
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod bad_input;
+mod commands;
+mod import_export;
+mod recorded_runs;
+mod settings;
+mod world;
