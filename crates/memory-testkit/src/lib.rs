@@ -9,6 +9,7 @@
 //! - [`sqld`]: a real libSQL server on loopback: start, stop, kill, restart, tokens, replicas
 //! - [`story`]: the conformance story, told to every store
 //! - [`proxy`]: a TCP and TLS proxy that counts, delays and breaks things
+//! - [`trace`]: access patterns for the cache, and the offline optimum
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a broken test set-up fails the test")]
 
@@ -18,3 +19,4 @@ pub mod proxy;
 pub mod python;
 pub mod sqld;
 pub mod story;
+pub mod trace;
