@@ -16,10 +16,10 @@ const PAGE: usize = 128;
 
 pub(super) async fn run(
     args: &ExportArgs,
+    memory: &LocalMemory,
     session: &Session,
     out: &mut Output,
 ) -> Result<(), Failure> {
-    let memory = session.open().await?;
     let scope = session.scope();
     let kinds = args.kind.map_or(RecordKind::ALL.to_vec(), |kind| vec![kind]);
     // A bar between the records of a terminal would help nobody.
@@ -31,7 +31,7 @@ pub(super) async fn run(
     };
     for kind in kinds {
         bar.set_message(format!("{}s", kind.as_str()));
-        write_records(&memory, &scope, kind, &bar, out).await?;
+        write_records(memory, &scope, kind, &bar, out).await?;
     }
     bar.finish_and_clear();
     Ok(())

@@ -8,16 +8,16 @@ use serde_json::json;
 
 use super::args::ForgetArgs;
 use super::output::{self, Output, one_line};
-use super::session::Session;
+use super::session::{LocalMemory, Session};
 use super::{Exit, Failure};
 
 pub(super) async fn run(
     args: &ForgetArgs,
+    memory: &LocalMemory,
     session: &Session,
     out: &mut Output,
 ) -> Result<(), Failure> {
     let ids: Vec<EpisodeId> = args.ids.iter().map(|id| id.parse()).collect::<Result<_, _>>()?;
-    let memory = session.open().await?;
     let scope = session.scope();
     let found = memory.store().get(&scope, &ids).await?;
     let missing: Vec<String> =

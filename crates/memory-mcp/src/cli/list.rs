@@ -8,7 +8,7 @@ use serde_json::json;
 use super::Failure;
 use super::args::ListArgs;
 use super::output::{CODE, DIM, Output, TITLE, one_line, outcome_style, paint, utc, width};
-use super::session::Session;
+use super::session::{LocalMemory, Session};
 
 /// Columns before the task.
 const BEFORE_TASK: usize = 36 + 2 + 16 + 2 + 9 + 2 + 6 + 2;
@@ -18,10 +18,10 @@ const PAGE: usize = 500;
 
 pub(super) async fn run(
     args: &ListArgs,
+    memory: &LocalMemory,
     session: &Session,
     out: &mut Output,
 ) -> Result<(), Failure> {
-    let memory = session.open().await?;
     let mut query = ListQuery {
         scope: session.scope(),
         filter: args.filter.to_filter(memory.now())?,

@@ -66,6 +66,8 @@ fn run(args: Args) -> Result<(), Failure> {
         .build()
         .map_err(|e| Failure::failed(format!("cannot start the worker threads: {e}")))?;
     let done = runtime.block_on(dispatch(args.command, &session, &mut out));
+    // Not waiting: a thread may still read a file or stdin that nobody wants any more.
+    runtime.shutdown_background();
     // What was written before a failure is worth showing.
     let flushed = out.finish();
     done.and(flushed)
@@ -73,16 +75,23 @@ fn run(args: Args) -> Result<(), Failure> {
 
 async fn dispatch(command: Command, session: &Session, out: &mut Output) -> Result<(), Failure> {
     match command {
-        Command::Serve => serve::run(session).await,
-        Command::Quickstart => quickstart::run(out).await,
-        Command::Import(args) => import::run(&args, session, out).await,
-        Command::Export(args) => export::run(&args, session, out).await,
-        Command::Recall(args) => recall::run(&args, session, out).await,
-        Command::List(args) => list::run(&args, session, out).await,
-        Command::Show(args) => show::run(&args, session, out).await,
-        Command::Stats => stats::run(session, out).await,
-        Command::Forget(args) => forget::run(&args, session, out).await,
-        Command::Config => config::run(session, out),
-        Command::Completions(args) => completions::run(&args, out),
+        Command::Config => return config::run(session, out),
+        Command::Completions(args) => return completions::run(&args, out),
+        Command::Quickstart => return quickstart::run(out).await,
+        _ => {}
     }
+    let memory = session.open().await?;
+    let done = match command {
+        Command::Serve => serve::run(&memory, session).await,
+        Command::Import(args) => import::run(&args, &memory, session, out).await,
+        Command::Export(args) => export::run(&args, &memory, session, out).await,
+        Command::Recall(args) => recall::run(&args, &memory, session, out).await,
+        Command::List(args) => list::run(&args, &memory, session, out).await,
+        Command::Show(args) => show::run(&args, &memory, session, out).await,
+        Command::Stats => stats::run(&memory, session, out).await,
+        Command::Forget(args) => forget::run(&args, &memory, session, out).await,
+        Command::Config | Command::Completions(_) | Command::Quickstart => Ok(()),
+    };
+    memory.store().durable().close().await;
+    done
 }

@@ -5,14 +5,14 @@ use memory_core::recall::{Recall, RecallItem, RecallLesson, RecallQuery};
 use super::Failure;
 use super::args::RecallArgs;
 use super::output::{DIM, Output, TITLE, outcome_style, paint, plain, width, wrap};
-use super::session::Session;
+use super::session::{LocalMemory, Session};
 
 pub(super) async fn run(
     args: &RecallArgs,
+    memory: &LocalMemory,
     session: &Session,
     out: &mut Output,
 ) -> Result<(), Failure> {
-    let memory = session.open().await?;
     let query = RecallQuery {
         task: args.task.join(" "),
         scope: session.scope(),

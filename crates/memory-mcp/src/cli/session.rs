@@ -49,9 +49,9 @@ impl Session {
     }
 
     /// Opens the database, creating it if need be.
-    pub(crate) async fn open(&self) -> Result<LocalMemory, Failure> {
+    pub(crate) async fn open(&self) -> Result<Arc<LocalMemory>, Failure> {
         let store = HybridStorage::open(self.config().storage()).await?;
-        Ok(Memory::new(store, Arc::new(SystemClock)))
+        Ok(Arc::new(Memory::new(store, Arc::new(SystemClock))))
     }
 }
 

@@ -10,7 +10,7 @@ use super::args::ShowArgs;
 use super::output::{
     BAD, CODE, DIM, GOOD, Output, TITLE, one_line, outcome_style, paint, utc, width, wrap,
 };
-use super::session::Session;
+use super::session::{LocalMemory, Session};
 
 /// Lines of one action or observation that are shown; `--json` has all of them.
 const SHOWN_LINES: usize = 8;
@@ -23,11 +23,11 @@ const LESSONS: usize = 10;
 
 pub(super) async fn run(
     args: &ShowArgs,
+    memory: &LocalMemory,
     session: &Session,
     out: &mut Output,
 ) -> Result<(), Failure> {
     let id: EpisodeId = args.id.parse()?;
-    let memory = session.open().await?;
     let scope = session.scope();
     let found = memory.store().get(&scope, &[id]).await?;
     let Some(episode) = found.into_iter().next().flatten() else {

@@ -9,11 +9,14 @@ use serde_json::{Map, Value, json};
 
 use super::Failure;
 use super::output::{DIM, Output, TITLE, one_line, paint};
-use super::session::Session;
+use super::session::{LocalMemory, Session};
 use crate::config::Config;
 
-pub(super) async fn run(session: &Session, out: &mut Output) -> Result<(), Failure> {
-    let memory = session.open().await?;
+pub(super) async fn run(
+    memory: &LocalMemory,
+    session: &Session,
+    out: &mut Output,
+) -> Result<(), Failure> {
     let counts = memory.store().counts(&session.scope()).await?;
     let config = session.config();
     if out.is_json() {

@@ -154,6 +154,14 @@ fn quickstart_recalls_and_teaches_without_touching_the_memory() {
 }
 
 #[test]
+fn serve_ends_in_peace_when_its_client_is_gone_and_prints_only_protocol() {
+    let world = shop();
+    let mut command = world.command(&["serve"]);
+    let ran = Ran::of(&command.stdin(Stdio::null()).output().unwrap()).done();
+    assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", ""));
+}
+
+#[test]
 fn completions_are_written_for_every_shell() {
     let world = World::new();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {

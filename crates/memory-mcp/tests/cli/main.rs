@@ -6,7 +6,12 @@
 //! - `import_export`: what goes in comes out
 //! - `bad_input`: clear errors, nothing lost
 //! - `recorded_runs`: the real runs, where they are there
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod bad_input;
 mod commands;

@@ -22,6 +22,7 @@ use tally::{FileTally, Label, Report};
 
 pub(super) async fn run(
     args: &ImportArgs,
+    memory: &LocalMemory,
     session: &Session,
     out: &mut Output,
 ) -> Result<(), Failure> {
@@ -30,10 +31,9 @@ pub(super) async fn run(
         let failure = if e.path.exists() { Failure::usage(told) } else { Failure::not_found(told) };
         failure.hint("`memory-mcp import --help` lists the formats; nothing was read")
     })?;
-    let memory = session.open().await?;
     let mut report = Report::default();
     report.skip(&plan.skipped);
-    let done = take_in_all(plan, session, &memory, &mut report).await;
+    let done = take_in_all(plan, session, memory, &mut report).await;
     // What went in before a failure is in for good, so it is told in any case.
     report.print(out)?;
     done?;
