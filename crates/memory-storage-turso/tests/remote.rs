@@ -1,10 +1,17 @@
 //! The store on a real libSQL server, near, far and behind faults.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
 
 mod remote {
     mod cost;
     mod faults;
+    mod replica;
     mod story;
     mod transport;
 }

@@ -294,3 +294,21 @@ async fn connections_are_open_before_the_first_call() {
     assert_eq!((after.connections, after.connections - before.connections), (3, 0));
     assert_eq!(after.requests - before.requests, 1);
 }
+
+#[tokio::test]
+async fn compression_shrinks_answers_when_asked_for() {
+    let Some(server) = Server::start(Options::default()) else { return };
+    let proxy = FaultProxy::start(server.address()).await;
+    let mut bytes = Vec::new();
+    for compression in [false, true] {
+        let db = RemoteTransport::new(RemoteConfig { compression, ..config(proxy.url()) }).unwrap();
+        let before = proxy.counts().bytes_down;
+        let text = "SELECT printf('%05d of many lines of much the same', value) \
+                    FROM (WITH RECURSIVE n(value) AS (SELECT 1 UNION ALL \
+                    SELECT value + 1 FROM n WHERE value < 2000) SELECT value FROM n)";
+        let results = db.run(read(vec![Statement::new(text, vec![])])).await.unwrap();
+        assert_eq!(results[0].rows.len(), 2000);
+        bytes.push(proxy.counts().bytes_down - before);
+    }
+    assert!(bytes[1] * 4 < bytes[0], "{bytes:?}");
+}

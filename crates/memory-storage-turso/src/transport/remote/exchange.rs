@@ -61,7 +61,8 @@ impl Exchange {
     ) -> Result<Vec<StatementResult>> {
         let deadline = Instant::now() + self.config.deadline;
         let count = batches.iter().map(Encoded::len).sum();
-        let body = Bytes::from(hrana::request(access, batches, self.seen()));
+        let asked = self.seen();
+        let body = Bytes::from(hrana::request(access, batches, asked));
         self.budget.deposit();
         *self.last_call.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         let mut may_be_applied = false;
@@ -80,7 +81,7 @@ impl Exchange {
                 permit.report(outcome.as_ref().is_err_and(Failure::is_congestion));
             }
             let failure = match outcome {
-                Ok(answer) => return Ok(self.accept(access, batches.len(), answer)),
+                Ok(answer) => return Ok(self.accept(access, batches.len(), asked, answer)),
                 Err(failure) => failure,
             };
             let pause = retry::pause(&self.config.retry, attempt, fastrand::f64);
@@ -120,9 +121,19 @@ impl Exchange {
         hrana::answer(access, count, &body)
     }
 
-    fn accept(&self, access: Access, batches: usize, answer: Answer) -> Vec<StatementResult> {
-        if let Some(seen) = answer.seen {
-            self.seen.fetch_max(seen.saturating_add(1), Ordering::Relaxed);
+    fn accept(
+        &self,
+        access: Access,
+        batches: usize,
+        asked: Option<u64>,
+        answer: Answer,
+    ) -> Vec<StatementResult> {
+        match answer.seen {
+            // Older than asked for: the database was restored or lost its tail. A replica would
+            // wait for the lost state for ever.
+            Some(seen) if Some(seen) < asked => self.seen.store(seen + 1, Ordering::Relaxed),
+            Some(seen) => drop(self.seen.fetch_max(seen.saturating_add(1), Ordering::Relaxed)),
+            None => {}
         }
         if access == Access::Write {
             self.metrics.commits.increment();
