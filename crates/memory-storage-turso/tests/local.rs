@@ -1,5 +1,13 @@
 //! The store on a local file.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a broken promise fails the test")]
+
 mod local {
+    mod child;
+    mod concurrency;
+    mod damage;
+    mod files;
+    mod kill;
     mod story;
+    mod support;
 }

@@ -14,7 +14,7 @@ const MAX_CHANGES: usize = 1000;
 const POSITION: &str = "\
 SELECT (SELECT value FROM meta WHERE key = 'database'),
     (SELECT max(seq) FROM changes),
-    (SELECT write_id FROM changes ORDER BY seq DESC LIMIT 1),
+    (SELECT write_id FROM changes WHERE seq = (SELECT max(seq) FROM changes)),
     (SELECT min(seq) FROM changes),
     (SELECT write_id FROM changes WHERE seq = ?1)";
 

@@ -1,5 +1,6 @@
 //! Composing a WHERE clause from constant fragments, every value bound.
 
+use memory_core::MetadataValue;
 use memory_core::store::{Filter, Scope};
 
 use crate::batch::{Statement, Value};
@@ -74,11 +75,16 @@ pub(crate) fn filter(sql: &mut Sql, filter: &Filter) {
     if !filter.include_archived {
         sql.push(" AND e.archived_at IS NULL");
     }
-    for (key, value) in &filter.metadata {
-        let (kind, value) = metadata_text(value);
-        sql.bind(" AND e.rid IN (SELECT episode FROM episode_metadata WHERE key = ", text(key));
-        sql.bind(" AND value = ", Value::Text(value));
-        sql.bind(" AND type = ", text(kind));
+    for entry in &filter.metadata {
+        sql.push(" AND EXISTS (SELECT 1 FROM episode_metadata m WHERE m.episode = e.rid");
+        metadata(sql, entry);
         sql.push(")");
     }
+}
+
+/// Restricts the metadata `m` to one key with one value.
+pub(crate) fn metadata(sql: &mut Sql, (key, value): &(String, MetadataValue)) {
+    let (kind, value) = metadata_text(value);
+    sql.bind(" AND m.key = ", text(key)).bind(" AND m.value = ", Value::Text(value));
+    sql.bind(" AND m.type = ", text(kind));
 }

@@ -33,7 +33,10 @@ ORDER BY chosen.uses DESC, l.id";
 pub(crate) fn lessons(query: &LessonQuery) -> Statement {
     let mut sql = Sql::new(CHOSEN);
     if let Scope::Project(project) = &query.scope {
-        sql.bind(" AND l.project = ", text(project));
+        // The plus keeps the planner from reading all lessons of the project when ids are given.
+        let by_index = query.episodes.is_empty();
+        let fragment = if by_index { " AND l.project = " } else { " AND +l.project = " };
+        sql.bind(fragment, text(project));
     }
     if !query.kinds.is_empty() {
         let kinds: Vec<&str> = query.kinds.iter().map(|kind| LessonKind::as_str(*kind)).collect();

@@ -6,7 +6,7 @@ use memory_core::record::{Record, RecordKind};
 use memory_core::store::{Feedback, LessonRecord, Relation, ScanPage, ScanQuery, Scope, Tombstone};
 use memory_core::{EpisodeId, LessonId, Result, Timestamp};
 
-use super::episodes::{CANDIDATES, page_episodes, page_rows};
+use super::episodes::{CANDIDATES, FROM_EPISODES, page_episodes, page_rows};
 use super::filter::Sql;
 use super::lessons::lesson;
 use super::{cursor, page_limit};
@@ -42,7 +42,8 @@ pub(crate) fn scan(query: &ScanQuery) -> Result<Statement> {
 
 fn episodes(query: &ScanQuery) -> Result<Statement> {
     let (limit, one_more) = page_limit(query.limit);
-    let mut sql = Sql::new(CANDIDATES);
+    let mut sql = Sql::new("WITH ");
+    sql.push(CANDIDATES).push(FROM_EPISODES);
     // The plus keeps the index of ids in use: any other would have to sort everything, page by page.
     in_project(&mut sql, query, " AND +e.project = ");
     if let Some(after) = &query.after {

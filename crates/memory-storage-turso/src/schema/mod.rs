@@ -5,5 +5,7 @@
 //! processes open for the first time at once is migrated by one of them.
 
 mod migrate;
+#[cfg(test)]
+mod plan_guard;
 
 pub(crate) use migrate::migrate;

@@ -1,0 +1,221 @@
+//! No statement may start reading whole tables because somebody changed a word of it or an index.
+
+use std::sync::Arc;
+
+use memory_core::envelope::Codec;
+use memory_core::learning::{Evidence, Lesson, LessonKind};
+use memory_core::record::RecordKind;
+use memory_core::store::*;
+use memory_core::{Episode, EpisodeId, Timestamp, WriteId};
+
+use crate::batch::{Access, Batch, Statement, Value};
+use crate::config::TursoConfig;
+use crate::read::{changes, episodes, lessons, scan, search};
+use crate::transport::{LocalTransport, Transport};
+
+/// What may be scanned: it is as long as the question or the page, or an index made for it.
+const MAY_BE_SCANNED: &[&str] = &[
+    "SCAN j VIRTUAL TABLE",
+    "SCAN json_each VIRTUAL TABLE",
+    "SCAN episode_text VIRTUAL TABLE",
+    "SCAN t VIRTUAL TABLE",
+    "SCAN CONSTANT ROW",
+    "SCAN page",
+    "SCAN candidates",
+    "SCAN chosen",
+    "SCAN tagged",
+    "SCAN h",
+    "SCAN (subquery",
+    "SCAN above",
+    "SCAN earlier",
+];
+
+async fn transport(directory: &tempfile::TempDir) -> Transport {
+    let config = TursoConfig::at(directory.path().join("memory.db"));
+    let transport = Transport::Local(LocalTransport::open(config, Arc::default()).unwrap());
+    super::migrate(&transport, "test").await.unwrap();
+    transport
+}
+
+/// The steps of a statement's plan.
+async fn plan(transport: &Transport, statement: &Statement) -> Vec<String> {
+    let sql = format!("EXPLAIN QUERY PLAN {}", statement.sql);
+    let explain = Statement { sql: sql.into(), params: statement.params.clone() };
+    let batch = Batch { access: Access::Read, statements: vec![explain] };
+    let rows = transport.run(batch).await.unwrap().remove(0).rows;
+    rows.into_iter()
+        .map(|row| match row.last() {
+            Some(Value::Text(step)) => step.clone(),
+            other => panic!("{other:?}"),
+        })
+        .collect()
+}
+
+fn full_scans(plan: &[String]) -> Vec<&String> {
+    plan.iter()
+        .filter(|step| step.contains("SCAN"))
+        .filter(|step| !MAY_BE_SCANNED.iter().any(|allowed| step.starts_with(allowed)))
+        .collect()
+}
+
+fn writes() -> Vec<Write> {
+    let (at, project) = (Timestamp(1), "p".to_owned());
+    let id = EpisodeId::generate(at);
+    let mut episode = Episode::start(id, "p", "task", at);
+    episode.version = 3;
+    episode.metadata.insert("k".into(), 1.into());
+    let lesson = Lesson::new("p", LessonKind::Heuristic, "", "c", "a");
+    let evidence = Evidence { episode: id, success: true, at };
+    let write_id = WriteId::generate(at);
+    let scope = Scope::Project(project.clone());
+    let relation = |relation| {
+        Write::Relate(Relation {
+            project: "p".into(),
+            from: id,
+            relation,
+            to: EpisodeId::generate(at),
+            at,
+        })
+    };
+    vec![
+        Write::Save(Save {
+            episode: episode.into(),
+            base: 2,
+            write_id,
+            lessons: vec![(lesson.clone(), evidence.clone())],
+        }),
+        Write::AppendSteps(AppendSteps {
+            id,
+            scope: scope.clone(),
+            steps: vec![memory_core::Step { action: "x".into(), ..Default::default() }],
+            first: Some(1),
+            write_id,
+        }),
+        Write::Forget(Forget { id, scope, at }),
+        Write::Feedback(Feedback {
+            subject: lesson.id,
+            by: id,
+            project: project.clone(),
+            verdict: FeedbackVerdict::Helped,
+            at,
+        }),
+        relation(RelationKind::Parent),
+        relation(RelationKind::DependsOn),
+        relation(RelationKind::Related),
+        Write::PutLesson(LessonRecord { lesson, evidence: vec![evidence] }),
+        Write::PutTombstone(Tombstone { id, project, version: 1, at }),
+    ]
+}
+
+#[tokio::test]
+async fn no_write_scans_a_table() {
+    let directory = tempfile::tempdir().unwrap();
+    let transport = transport(&directory).await;
+    let mut seen = 0;
+    for write in writes() {
+        for statement in crate::write::plan(&write, Codec::Json).unwrap().statements {
+            let plan = plan(&transport, &statement).await;
+            assert!(full_scans(&plan).is_empty(), "{}\n{plan:#?}", statement.sql);
+            seen += 1;
+        }
+    }
+    assert!(seen > 30, "only {seen} statements were looked at");
+}
+
+fn filter() -> Filter {
+    Filter {
+        task_type: Some("bugfix".into()),
+        domain: Some("web".into()),
+        states: vec!["success".into()],
+        min_reward: Some(0.5),
+        ..Filter::default()
+    }
+}
+
+#[tokio::test]
+async fn reads_find_their_rows_by_index() {
+    let directory = tempfile::tempdir().unwrap();
+    let transport = transport(&directory).await;
+    let project = Scope::Project("p".into());
+    let ids = [EpisodeId::generate(Timestamp(1)), EpisodeId::generate(Timestamp(1))];
+    let after = Some("0000000000000000.00000000000000000000000000000000".to_owned());
+    let by_metadata = Filter { metadata: vec![("k".into(), 1.into())], ..filter() };
+    let lessons_of =
+        |episodes| LessonQuery { scope: project.clone(), episodes, kinds: vec![], limit: 9 };
+    let watermark = Watermark { database: [0; 16], seq: 5, write_id: None };
+    let mut reads = vec![
+        episodes::get(&project, &ids[..1]),
+        episodes::get(&Scope::All, &ids),
+        lessons::lessons(&lessons_of(ids.to_vec())),
+        lessons::lessons(&lessons_of(vec![])),
+    ];
+    reads.extend(changes::changes(Some(&watermark)).statements);
+    for filter in [Filter::default(), filter(), by_metadata] {
+        let search = SearchQuery {
+            scope: project.clone(),
+            terms: vec!["a".into()],
+            filter: filter.clone(),
+            limit: 5,
+        };
+        reads.extend(search::search(&search).statements);
+        let list = ListQuery { scope: project.clone(), filter, after: after.clone(), limit: 20 };
+        reads.push(episodes::list(&list).unwrap());
+    }
+    for statement in reads {
+        let plan = plan(&transport, &statement).await;
+        assert!(full_scans(&plan).is_empty(), "{}\n{plan:#?}", statement.sql);
+    }
+}
+
+/// A page costs what it holds: it is read in the order of the index, and left when it is full.
+#[tokio::test]
+async fn pages_are_read_in_order_without_sorting() {
+    let directory = tempfile::tempdir().unwrap();
+    let transport = transport(&directory).await;
+    for scope in [Scope::Project("p".into()), Scope::All] {
+        let list = ListQuery { scope: scope.clone(), filter: filter(), after: None, limit: 20 };
+        let plan = plan(&transport, &episodes::list(&list).unwrap()).await;
+        let index = match scope {
+            Scope::All => "episodes_by_start_of_all",
+            Scope::Project(_) => "episodes_by_start",
+        };
+        let candidates: Vec<_> = plan
+            .iter()
+            .take_while(|step| !step.contains("candidates") || step.contains("MATERIALIZE"))
+            .collect();
+        assert!(candidates.iter().any(|step| step.contains(index)), "{plan:#?}");
+        assert!(candidates.iter().all(|step| !step.contains("ORDER BY")), "{plan:#?}");
+    }
+    for kind in RecordKind::ALL {
+        for after in [None, Some("00")] {
+            let scan_of =
+                |after| ScanQuery { scope: Scope::Project("p".into()), kind, after, limit: 9 };
+            let parts = match kind {
+                RecordKind::Feedback => 2,
+                RecordKind::Relation => 3,
+                _ => 1,
+            };
+            let after = after.map(|part| vec![part; parts].join("."));
+            let plan = plan(&transport, &scan::scan(&scan_of(after)).unwrap()).await;
+            let sorts = plan.iter().filter(|step| step.contains("FOR ORDER BY")).count();
+            // The window over the page sorts the page; nothing sorts the table.
+            let allowed = usize::from(kind == RecordKind::Episode);
+            assert!(sorts <= allowed, "{kind:?} {plan:#?}");
+        }
+    }
+}
+
+/// Both halves of a listing by metadata: few matches are read by value, many in the order of time.
+#[tokio::test]
+async fn metadata_is_found_by_value_or_in_the_order_of_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let transport = transport(&directory).await;
+    let filter = Filter { metadata: vec![("k".into(), 1.into())], ..filter() };
+    let list = ListQuery { scope: Scope::Project("p".into()), filter, after: None, limit: 20 };
+    let plan = plan(&transport, &episodes::list(&list).unwrap()).await;
+    let by_value = plan
+        .iter()
+        .filter(|s| s.contains("episode_metadata_by_value (key=? AND value=? AND type=?)"));
+    assert_eq!(by_value.count(), 2, "{plan:#?}");
+    assert!(plan.iter().any(|step| step.contains("episodes_by_start (project=?)")), "{plan:#?}");
+}
