@@ -197,6 +197,16 @@ impl Draft {
         Some(self.steps.len() - 1)
     }
 
+    /// A user's words answer what the agent said last; without that they are a step of their own.
+    pub(crate) fn user_says(&mut self, text: String, at: Option<Timestamp>) {
+        let last = self.steps.len().checked_sub(1);
+        if let Some(last) = last.filter(|&last| self.is_unanswered_talk(last)) {
+            self.answer(last, text, None);
+        } else if !text.trim().is_empty() {
+            self.push(DraftStep { action: format!("User: {text}"), at, ..DraftStep::default() });
+        }
+    }
+
     /// What came back for a step pushed earlier.
     pub(crate) fn answer(&mut self, index: usize, observation: String, success: Option<bool>) {
         let observation = self.clean(observation);
@@ -220,20 +230,13 @@ impl Draft {
         }
     }
 
-    /// When the step at `index` was done.
-    pub(crate) fn set_time(&mut self, index: usize, at: Option<Timestamp>) {
-        if let Some(step) = self.steps.get_mut(index) {
-            step.at = at;
-        }
-    }
-
     /// What names the run in its source.
     pub(crate) fn identity(&self) -> &str {
         &self.identity
     }
 
     /// True when the step at `index` is speech that nobody answered yet.
-    pub(crate) fn is_unanswered_talk(&self, index: usize) -> bool {
+    fn is_unanswered_talk(&self, index: usize) -> bool {
         self.steps.get(index).is_some_and(|s| {
             s.tool.is_empty() && s.observation.source_bytes == 0 && s.success.is_none()
         })
@@ -399,18 +402,30 @@ pub(crate) fn error_line(observation: &str) -> Option<String> {
     line.map(|line| cut_with_ellipsis(line.to_owned(), MAX_ERROR_BYTES))
 }
 
-/// What names a run's content: the hex SHA-256 (first 16 bytes) of `parts`.
-pub(crate) fn fingerprint(parts: &[&str]) -> String {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(part);
+/// What names a run by its content: the hex SHA-256 (first 16 bytes) of its parts and their
+/// borders. The parts are decoded texts, so that a file written anew is the same run.
+#[derive(Default)]
+pub(crate) struct Fingerprint(Sha256);
+
+impl Fingerprint {
+    pub(crate) fn part(mut self, part: &str) -> Self {
+        self.0.update((part.len() as u64).to_le_bytes());
+        self.0.update(part);
+        self
     }
-    hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+
+    /// JSON text, whatever white space is between its parts.
+    pub(crate) fn json(self, json: &str) -> Self {
+        self.part(&compact(json))
+    }
+
+    pub(crate) fn finish(self) -> String {
+        self.0.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 /// JSON without the white space between its parts, so that a reformatted file is the same run.
-pub(crate) fn compact(json: &str) -> String {
+fn compact(json: &str) -> String {
     let (mut in_string, mut escaped) = (false, false);
     json.chars()
         .filter(|&c| {
@@ -428,7 +443,7 @@ pub(crate) fn compact(json: &str) -> String {
 /// Digest of all that was imported, whatever the project and the time of the import.
 fn digest_of(episode: &Episode) -> Result<String, String> {
     let json = serde_json::to_string(episode).map_err(|e| e.to_string())?;
-    Ok(fingerprint(&[&json]))
+    Ok(Fingerprint::default().part(&json).finish())
 }
 
 fn cut_with_ellipsis(mut text: String, max: usize) -> String {

@@ -6,15 +6,14 @@ use std::io::Read;
 
 use memory_core::Complexity;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
-use super::draft::{Draft, DraftStep, compact, error_line, fingerprint};
+use super::draft::{Draft, DraftStep, Fingerprint, error_line};
 use super::lenient::{Scalar, Text, null_as_default};
 use super::scan::{Raw, RecordScanner};
 use super::{Format, Reject};
 
 #[derive(Deserialize)]
-struct Run<'a> {
+struct Run {
     #[serde(default)]
     environment: Scalar,
     #[serde(default)]
@@ -25,8 +24,8 @@ struct Run<'a> {
     query: Text,
     #[serde(default)]
     hardness: Scalar,
-    #[serde(borrow)]
-    turn_history: &'a RawValue,
+    #[serde(deserialize_with = "null_as_default")]
+    turn_history: Turns,
     #[serde(default, deserialize_with = "null_as_default")]
     summary: Summary,
 }
@@ -60,35 +59,44 @@ const TELLING_TURNS: usize = 4;
 /// solve a task with the same single command leave identical records; so each record's identity
 /// includes this: the first records of its file, as many as make [`TELLING_TURNS`] turns.
 pub(super) fn run_name(mut records: RecordScanner<impl Read>) -> String {
-    let (mut turns, mut parts) = (0, Vec::new());
+    let (mut turns, mut name) = (0, Fingerprint::default());
     while turns < TELLING_TURNS {
         let Some(record) = records.next_record() else { break };
         let Ok(raw) = record else { continue };
-        let Ok(run) = serde_json::from_str::<Run<'_>>(&raw.text) else { continue };
-        let Ok(history) = serde_json::from_str::<Turns>(run.turn_history.get()) else { continue };
-        turns += history.actions.len();
-        parts.push(compact(run.turn_history.get()));
+        let Ok(run) = serde_json::from_str::<Run>(&raw.text) else { continue };
+        turns += run.turn_history.actions.len();
+        name = run.turn_history.name_in(name);
     }
-    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-    fingerprint(&parts)
+    name.finish()
+}
+
+impl Turns {
+    /// Adds the turns to what names a run.
+    fn name_in(&self, mut name: Fingerprint) -> Fingerprint {
+        for text in self.actions.iter().chain(&self.observations) {
+            name = name.part(&text.0);
+        }
+        for scalar in self.rewards.iter().chain(&self.valid_action) {
+            name = name.part(&scalar.to_text());
+        }
+        name
+    }
 }
 
 /// One run as an episode.
 pub(super) fn read(raw: &Raw, run_name: &str) -> Result<Draft, Reject> {
-    let run: Run<'_> = serde_json::from_str(&raw.text)?;
-    let turns: Turns =
-        serde_json::from_str(run.turn_history.get()).map_err(|e| format!("`turn_history`: {e}"))?;
+    let run: Run = serde_json::from_str(&raw.text)?;
+    let turns = run.turn_history;
     let task_id = match (&run.task_id, &raw.key) {
         (Scalar::Absent, Some(key)) => Scalar::Text(key.clone()),
         (id, _) => id.clone(),
     };
-    let content = fingerprint(&[
-        run_name,
-        raw.key.as_deref().unwrap_or_default(),
-        &run.dataset.to_text(),
-        &run.query.0,
-        &compact(run.turn_history.get()),
-    ]);
+    let content = Fingerprint::default()
+        .part(run_name)
+        .part(raw.key.as_deref().unwrap_or_default())
+        .part(&run.dataset.to_text())
+        .part(&run.query.0);
+    let content = turns.name_in(content).finish();
     let mut draft =
         Draft::new(Format::Intercode, format!("task {}, run {content}", task_id.to_text()));
     let environment = run.environment.to_text();

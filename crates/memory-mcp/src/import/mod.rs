@@ -12,10 +12,12 @@
 //! - [`reader`]: [`Importer`], one stream of items over all planned files
 //! - `scan`, `lines`: record borders in JSON of any size, bounded lines of JSONL
 //! - `draft`: an episode while it is put together, cut to the limits with notes
+//! - `chat`: tool calls of chat messages, and how a call is shown
 //! - `lenient`: fields that are null, absent or of another type than meant
 //! - one file per format: `tau_bench`, `intercode`, `swe_agent`, `claude_code`, `native`,
 //!   `mcp_memory`
 
+mod chat;
 mod claude_code;
 mod detect;
 mod draft;

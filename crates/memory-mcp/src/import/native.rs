@@ -9,7 +9,7 @@ use memory_core::record::{Record, RecordKind};
 use memory_core::{Episode, EpisodeId, Outcome, OutcomeKind, Source};
 use serde_json::value::RawValue;
 
-use super::draft::{compact, fingerprint};
+use super::draft::Fingerprint;
 use super::scan::without_position;
 use super::{Format, ImportItem, ImportOptions};
 
@@ -60,7 +60,7 @@ fn read_exactly(line: &str, options: &ImportOptions) -> Result<ImportItem, Strin
     let Record::Episode(episode) = Record::parse(&filled).map_err(|e| e.to_string())? else {
         return Err("is no episode".to_owned());
     };
-    finish(*episode, has("id"), &compact(line)).map(|e| ImportItem::Episode(Box::new(e)))
+    finish(*episode, has("id"), line).map(|e| ImportItem::Episode(Box::new(e)))
 }
 
 /// The line with the fields that every episode has.
@@ -69,7 +69,7 @@ fn filled_in(
     fields: &BTreeMap<String, &RawValue>,
     options: &ImportOptions,
 ) -> Result<String, String> {
-    let name = fingerprint(&[&compact(line)]);
+    let name = Fingerprint::default().json(line).finish();
     let id = EpisodeId::derive(&[Format::Native.name().as_bytes(), name.as_bytes()]);
     let mut all: BTreeMap<&str, String> = BTreeMap::from([
         ("kind", "\"episode\"".to_owned()),
@@ -102,7 +102,7 @@ fn finish(mut episode: Episode, has_id: bool, source: &str) -> Result<Episode, S
     episode.ended_at = episode.ended_at.or(Some(episode.started_at));
     episode.version = episode.version.max(1);
     if episode.source.is_none() {
-        let digest = fingerprint(&[source]);
+        let digest = Fingerprint::default().json(source).finish();
         let identity = if has_id { episode.id.to_string() } else { digest.clone() };
         let format = Format::Native.name().to_owned();
         episode.source = Some(Source { format, identity, digest });

@@ -7,10 +7,10 @@ use memory_core::OutcomeKind;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::draft::{Draft, DraftStep, compact, fingerprint};
-use super::lenient::{Scalar, Text, arguments, join, null_as_default, readable_call};
+use super::chat::{ToolCall, arguments, readable_call};
+use super::draft::{Draft, DraftStep, Fingerprint};
+use super::lenient::{Scalar, Text, join, null_as_default};
 use super::scan::Raw;
-use super::tau_bench::ToolCall;
 use super::{Format, Reject};
 
 #[derive(Deserialize)]
@@ -91,9 +91,7 @@ pub(super) fn read(raw: &Raw) -> Result<Draft, Reject> {
     let run: Run<'_> = serde_json::from_str(&raw.text)?;
     let turns: Vec<Turn<'_>> = list(run.trajectory, "trajectory")?;
     let messages: Vec<Message<'_>> = list(run.history, "history")?;
-    let said = |part: Option<&RawValue>| part.map(|p| compact(p.get())).unwrap_or_default();
-    let environment = run.environment.to_text();
-    let name = fingerprint(&[&environment, &said(run.trajectory), &said(run.history)]);
+    let name = name(&run.environment.to_text(), &turns, &messages);
     let mut draft = Draft::new(Format::SweAgent, format!("run {name}"));
     let asked = first_prompt(&messages).or_else(|| {
         let shown: Vec<Message<'_>> = list(turns.first()?.query, "query").ok()?;
@@ -119,6 +117,22 @@ pub(super) fn read(raw: &Raw) -> Result<Draft, Reject> {
         draft.note(key, value.to_metadata());
     }
     Ok(draft)
+}
+
+/// What was done tells runs apart; without a trajectory, what was said.
+fn name(environment: &str, turns: &[Turn<'_>], messages: &[Message<'_>]) -> String {
+    let mut name = Fingerprint::default().part(environment);
+    for turn in turns {
+        let thought = if turn.thought.0.is_empty() { &turn.response.0 } else { &turn.thought.0 };
+        name = name.part(&turn.action.0).part(&turn.observation.0).part(thought);
+    }
+    for message in messages {
+        name = name.part(&message.role.to_text()).part(&message.content.0).part(&message.action.0);
+        for call in &message.tool_calls {
+            name = call.name_in(name);
+        }
+    }
+    name.finish()
 }
 
 fn list<'a, T: Deserialize<'a>>(part: Option<&'a RawValue>, name: &str) -> Result<Vec<T>, String> {

@@ -6,8 +6,9 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::draft::{Draft, DraftStep, compact, fingerprint};
-use super::lenient::{Scalar, Text, arguments, null_as_default, readable_call};
+use super::chat::{ToolCall, arguments, readable_call};
+use super::draft::{Draft, DraftStep, Fingerprint};
+use super::lenient::{Scalar, Text, null_as_default};
 use super::scan::Raw;
 use super::{Format, Reject};
 
@@ -58,23 +59,6 @@ struct Message<'a> {
     tool_calls: Vec<ToolCall<'a>>,
 }
 
-/// One tool call of an OpenAI chat message.
-#[derive(Deserialize)]
-pub(super) struct ToolCall<'a> {
-    #[serde(default)]
-    pub(super) id: Scalar,
-    #[serde(borrow, default, deserialize_with = "null_as_default")]
-    pub(super) function: Function<'a>,
-}
-
-#[derive(Default, Deserialize)]
-pub(super) struct Function<'a> {
-    #[serde(default)]
-    pub(super) name: Scalar,
-    #[serde(borrow, default)]
-    pub(super) arguments: Option<&'a RawValue>,
-}
-
 /// One run as an episode.
 pub(super) fn read(raw: &Raw) -> Result<Draft, Reject> {
     let run: Run<'_> = serde_json::from_str(&raw.text)?;
@@ -82,7 +66,14 @@ pub(super) fn read(raw: &Raw) -> Result<Draft, Reject> {
         serde_json::from_str(run.traj.get()).map_err(|e| format!("`traj`: {e}"))?;
     let (task_id, trial) = (run.task_id.to_text(), run.trial.to_text());
     let instruction = run.info.task.instruction.to_text();
-    let talk = fingerprint(&[&instruction, &compact(run.traj.get())]);
+    let mut talk = Fingerprint::default().part(&instruction);
+    for message in &messages {
+        talk = talk.part(&message.role.to_text()).part(&message.content.0);
+        for call in &message.tool_calls {
+            talk = call.name_in(talk);
+        }
+    }
+    let talk = talk.finish();
     let mut draft =
         Draft::new(Format::TauBench, format!("task {task_id}, trial {trial}, run {talk}"));
     draft.task = instruction;
@@ -115,7 +106,7 @@ impl Talk {
                 "system" | "developer" => draft.context.domain = domain(&message.content.0),
                 "assistant" => self.assistant(draft, message),
                 "tool" | "function" => self.tool(draft, message),
-                _ => user(draft, message.content.0),
+                _ => draft.user_says(message.content.0, None),
             }
         }
     }
@@ -152,17 +143,6 @@ impl Talk {
             None => {
                 draft.push(DraftStep { tool: name, observation: answer, ..DraftStep::default() });
             }
-        }
-    }
-}
-
-/// A user's words answer what the agent said last; without that they are a step of their own.
-pub(super) fn user(draft: &mut Draft, text: String) {
-    match draft.len().checked_sub(1).filter(|&last| draft.is_unanswered_talk(last)) {
-        Some(last) => draft.answer(last, text, None),
-        None if text.trim().is_empty() => {}
-        None => {
-            draft.push(DraftStep { action: format!("User: {text}"), ..DraftStep::default() });
         }
     }
 }

@@ -31,7 +31,7 @@ fn tau_run(reward: Value) -> Value {
         "traj": [
             {"role": "system", "content": "# Retail agent policy\nBe kind."},
             {"role": "user", "content": "Hi"},
-            {"role": "assistant", "content": "Which trip?"},
+            {"role": "assistant", "content": "Which trip, café?"},
             {"role": "user", "content": "The next one."},
             {"role": "assistant", "content": null, "tool_calls": [
                 {"id": "c", "type": "function",
@@ -54,7 +54,7 @@ fn a_tau_bench_run_is_told_step_by_step_without_its_answer_sheet() {
         transcript(episode),
         [
             "|User: Hi|",
-            "|Which trip?|The next one.",
+            "|Which trip, café?|The next one.",
             "find|find(user=ada_1)|trip 3",
             "cancel|cancel(trip=3)|Error: too late",
             "|Too late.|",
@@ -74,7 +74,9 @@ fn layouts_and_white_space_do_not_change_what_a_run_is() {
     let array = import_text(&pretty);
     let dict = import_text(&json!({"7": run}).to_string());
     let lines = import_text(&format!("{run}\n"));
+    let escaped = import_text(&format!("{run}\n").replace('é', "\\u00e9").replace("1.0", "1"));
     assert_eq!(array.names(), dict.names());
+    assert_eq!(array.names(), escaped.names());
     assert_eq!(array.names(), lines.names());
     assert_eq!(kind(only(&array)), OutcomeKind::Success);
 }

@@ -1,5 +1,11 @@
 //! The importers, format by format, on real runs where they are at hand, and on damaged input.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests"
+)]
 
 mod claude_code;
 mod damage;

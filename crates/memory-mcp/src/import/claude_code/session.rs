@@ -10,12 +10,12 @@ use sha2::{Digest, Sha256};
 
 use super::entry::{Block, Entry, Head, Message};
 use super::index::{Index, Session, Span};
+use crate::import::chat::{arguments, readable_call};
 use crate::import::draft::{Draft, DraftStep};
-use crate::import::lenient::{Scalar, arguments, readable_call};
+use crate::import::lenient::Scalar;
 use crate::import::lines::{Line, LineReader};
 use crate::import::reader::{Counted, Source, malformed};
 use crate::import::scan::{Fault, MAX_RECORD_BYTES, without_position};
-use crate::import::tau_bench::user;
 use crate::import::{Format, Malformed};
 
 /// Reads the lines of one session. Those in the files that were written for it come first: where
@@ -235,16 +235,7 @@ impl SessionReader {
         } else if self.prompt.is_none() {
             self.prompt = Some(prompt);
         } else {
-            self.follow_up(prompt, at);
-        }
-    }
-
-    /// What the user says later answers what the agent said last, or is a step of its own.
-    fn follow_up(&mut self, prompt: String, at: Option<Timestamp>) {
-        let before = self.draft.len();
-        user(&mut self.draft, prompt);
-        if self.draft.len() > before {
-            self.draft.set_time(before, at);
+            self.draft.user_says(prompt, at);
         }
     }
 
