@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use memory_core::learning::{LessonKind, ScoredLesson};
 use memory_core::memory::Intake;
-use memory_core::recall::RecallQuery;
+use memory_core::recall::{Recall, RecallQuery};
 use memory_core::record::Record;
 use memory_core::store::{EpisodeStore, LessonQuery, Scope};
 use memory_core::{Memory, SystemClock};
@@ -40,11 +41,7 @@ pub(super) async fn run(out: &mut Output) -> Result<(), Failure> {
     let store = HybridStorage::open(config.storage()).await?;
     let memory = Memory::new(store, Arc::new(SystemClock));
 
-    let added = take_in_samples(&memory).await?;
-    if !out.is_json() {
-        let text = format!("Took in {added} sample runs of coding work, into a temporary store.");
-        out.line(paint(TITLE, text))?;
-    }
+    let imported = take_in_samples(&memory).await?;
     let mut recalled = Vec::new();
     for task in TASKS {
         let query = RecallQuery {
@@ -52,30 +49,44 @@ pub(super) async fn run(out: &mut Output) -> Result<(), Failure> {
             budget_tokens: BUDGET_TOKENS,
             ..RecallQuery::new(task, Scope::All)
         };
-        let recall = memory.recall(&query).await?;
-        if out.is_json() {
-            recalled.push(json!({ "task": task, "recall": recall }));
-            continue;
-        }
+        recalled.push((task, memory.recall(&query).await?));
+    }
+    let lessons = LessonQuery {
+        scope: Scope::All,
+        episodes: Vec::new(),
+        kinds: vec![LessonKind::ErrorRecovery],
+        limit: LESSONS,
+    };
+    let lessons = memory.store().lessons(&lessons).await?;
+    memory.store().durable().close().await;
+    if out.is_json() {
+        return out.json(&json!({ "imported": imported, "recalled": recalled, "lessons": lessons }));
+    }
+    tell(imported, &recalled, &lessons, out)?;
+    next_steps(out)
+}
+
+fn tell(
+    imported: usize,
+    recalled: &[(&str, Recall)],
+    lessons: &[ScoredLesson],
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let text = format!("Took in {imported} sample runs of coding work, into a temporary store.");
+    out.line(paint(TITLE, text))?;
+    for (task, recall) in recalled {
         out.gap()?;
         out.line(format_args!("{} \"{task}\"", paint(CODE, "memory-mcp recall")))?;
-        recall::print(&recall, out)?;
-    }
-    let lessons =
-        LessonQuery { scope: Scope::All, episodes: Vec::new(), kinds: Vec::new(), limit: LESSONS };
-    let lessons = memory.store().lessons(&lessons).await?;
-    if out.is_json() {
-        return out.json(&json!({ "imported": added, "recalled": recalled, "lessons": lessons }));
+        recall::print(recall, out)?;
     }
     out.gap()?;
-    out.line(paint(TITLE, "What the runs taught together"))?;
-    for lesson in lessons {
-        let (uses, successes) = (lesson.stats.uses, lesson.stats.successes);
-        let lesson = lesson.lesson;
-        let text = format!("{}: {} ({successes} of {uses})", lesson.condition, lesson.action);
-        out.line(wrap(&text, "   ", width()))?;
+    out.line(paint(TITLE, "What the runs taught together: which step got past which error"))?;
+    for ScoredLesson { lesson, stats, .. } in lessons {
+        let counts = format!("({} of {})", stats.successes, stats.uses);
+        let text = format!("{} -> {} {counts}", lesson.condition, lesson.action);
+        out.line(wrap(&text, "   - ", width()))?;
     }
-    next_steps(out)
+    Ok(())
 }
 
 async fn take_in_samples(memory: &LocalMemory) -> Result<usize, Failure> {
