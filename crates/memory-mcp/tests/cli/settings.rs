@@ -62,3 +62,24 @@ fn episodes_written_with_one_codec_are_read_under_another() {
         assert_eq!(exported.lines().count(), 2);
     }
 }
+
+#[test]
+fn the_readme_names_every_setting_with_its_default_and_every_command() {
+    let readme = include_str!("../../../../README.md");
+    let world = World::new();
+    let config = world.json(&["config"]);
+    for (name, setting) in config.as_object().unwrap() {
+        let row = readme.lines().find(|line| line.starts_with(&format!("| `{name}` |")));
+        let row = row.unwrap_or_else(|| panic!("{name} is not in the table of settings"));
+        let default = setting["value"].to_string();
+        let default = default.trim_matches('"');
+        assert!(name == "data_dir" || row.contains(default), "{default} is not in: {row}");
+    }
+    let help = world.run(&["--help"]).done().stdout;
+    let commands = help.split("Commands:").nth(1).unwrap().split("Options:").next().unwrap();
+    for line in commands.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   ")) {
+        let command = line.split_whitespace().next().unwrap();
+        let named = readme.contains(&format!("| `memory-mcp {command}"));
+        assert!(named || command == "help", "{command} is not in the table of commands");
+    }
+}
