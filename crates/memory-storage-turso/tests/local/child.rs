@@ -70,6 +70,7 @@ async fn writes() {
     store.close().await;
 }
 
+#[expect(clippy::print_stdout, reason = "what the parent process reads")]
 /// The life of an episode; every acknowledgement is printed after it was received.
 async fn live(store: &TursoStore, n: usize) -> Result<(), Error> {
     let mut e = running(PROJECT, &format!("task {n} with words of its own"));

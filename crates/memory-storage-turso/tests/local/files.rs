@@ -22,7 +22,23 @@ async fn directory_that_cannot_be_made_is_refused() {
     let told = refusal(&path.join("below").join("memory.db")).await;
     assert!(told.contains("cannot be created") && told.contains("memory.db/below"), "{told}");
     let told = refusal(directory.path()).await;
-    assert!(told.contains("cannot be opened"), "{told}");
+    assert!(told.contains("is a directory"), "{told}");
+}
+
+/// The superuser may write anything, so there it is only checked that the file opens.
+#[cfg(unix)]
+#[tokio::test]
+async fn file_that_may_only_be_read_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let (_directory, path) = database();
+    open(&path).await.close().await;
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o400)).unwrap();
+    if std::fs::File::options().append(true).open(&path).is_ok() {
+        println!("skipped: the superuser may write a file that is read-only");
+        return;
+    }
+    let told = refusal(&path).await;
+    assert!(told.contains("readonly") && told.contains("make the database file"), "{told}");
 }
 
 #[tokio::test]

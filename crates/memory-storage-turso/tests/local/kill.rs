@@ -131,3 +131,25 @@ async fn several_processes_write_one_file() {
     assert_present(&path, &acknowledged).await;
     assert_sound(&path).await;
 }
+
+/// Closing any handle of a file drops every lock that the process has on it (POSIX). So opening a
+/// second store must not open and close the file behind the engine's back: another process would
+/// take the first store for gone, and delete the log that it writes to.
+#[tokio::test]
+async fn second_store_in_the_process_leaves_the_locks_of_the_first() {
+    let (_directory, path) = database();
+    let first = open(&path).await;
+    open(&path).await.close().await;
+    let output = child::command(&path, 1).spawn().unwrap().wait_with_output().unwrap();
+    let mut acknowledged = HashMap::new();
+    note(&mut acknowledged, &output.stdout[..]);
+    assert_eq!(acknowledged.len(), child::WRITERS);
+
+    let after = running(PROJECT, "written after the other process has gone");
+    save(&first, &after, 0).await.unwrap();
+    acknowledged.insert(after.id, 1);
+    assert_present(&path, &acknowledged).await;
+    first.close().await;
+    assert_present(&path, &acknowledged).await;
+    assert_sound(&path).await;
+}

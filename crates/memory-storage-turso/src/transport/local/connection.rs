@@ -55,6 +55,14 @@ impl Connection {
         Ok(connection)
     }
 
+    /// Creates an empty file.
+    pub(super) fn create(path: &Path) -> Result<(), SqlError> {
+        let flags =
+            libsql::OpenFlags::SQLITE_OPEN_READ_WRITE | libsql::OpenFlags::SQLITE_OPEN_CREATE;
+        let database = ready(libsql::Builder::new_local(path).flags(flags).build())?;
+        database.connect().map(drop).map_err(SqlError::from)
+    }
+
     /// Makes this the connection that writes: WAL, the durability asked for, and a log that shrinks
     /// again after a burst.
     pub(super) fn prepare_for_writing(&mut self, durability: Synchronous) -> Result<(), SqlError> {
@@ -117,7 +125,7 @@ impl Connection {
     }
 
     fn rows(&mut self, statement: &Statement) -> Result<Vec<Vec<Value>>, SqlError> {
-        let prepared = self.prepared(&statement.sql)?;
+        let prepared = self.prepared(statement)?;
         if prepared.parameter_count() != statement.params.len() {
             return Err(SqlError::other(format!(
                 "a statement with {} parameters was given {}",
@@ -139,16 +147,17 @@ impl Connection {
         Ok(rows)
     }
 
-    fn prepared(&mut self, sql: &Cow<'static, str>) -> Result<&libsql::Statement, SqlError> {
-        if self.statements.contains(&**sql) {
+    fn prepared(&mut self, statement: &Statement) -> Result<&libsql::Statement, SqlError> {
+        let sql = &*statement.sql;
+        if self.statements.contains(sql) {
             self.metrics.reused.increment();
         } else {
             self.metrics.prepared.increment();
             let prepared = ready(self.engine.prepare(sql))?;
-            self.statements.put(sql.clone(), prepared);
+            self.statements.put(statement.sql.clone(), prepared);
         }
         self.statements
-            .get(&**sql)
+            .get(sql)
             .ok_or_else(|| SqlError::other("the statement cache lost a statement"))
     }
 

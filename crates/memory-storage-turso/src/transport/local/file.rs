@@ -1,7 +1,6 @@
 //! The database file: creating it, refusing what is none, opening connections to it.
 
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{ErrorKind, Read};
+use std::fs::DirBuilder;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,8 +12,8 @@ use super::sql_error::SqlError;
 use crate::config::TursoConfig;
 use crate::metrics::Metrics;
 
-/// What every SQLite database begins with (sqlite.org/fileformat2.html).
-const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
+/// Bytes of the smallest page a database can have (sqlite.org/fileformat2.html).
+const SMALLEST_PAGE: u64 = 512;
 
 /// How long a read waits for a lock. Reads are never blocked by writes in WAL mode; what remains is
 /// the moment in which somebody opens, recovers or closes the file.
@@ -29,7 +28,7 @@ pub(super) struct DataFile {
 }
 
 impl DataFile {
-    /// Checks the file, creating it and its directory when absent.
+    /// Checks the settings and creates the directory when absent.
     pub(super) fn new(config: TursoConfig, metrics: Arc<Metrics>) -> Result<Self> {
         config.validate()?;
         // Absolute, because the engine takes some relative names for URIs.
@@ -38,8 +37,30 @@ impl DataFile {
         if let Some(directory) = path.parent() {
             create_directory(directory)?;
         }
-        create_file(&path)?;
         Ok(DataFile { path, config, metrics })
+    }
+
+    /// The first connection: creates the file when absent, and refuses what is no database or may
+    /// not be written, now rather than at the first write.
+    ///
+    /// The file is never opened but by the engine. Closing any other handle of it would drop the
+    /// locks that the engine holds for this process (fcntl locks belong to the process), and another
+    /// process would take our connections for gone and delete the log under them.
+    pub(super) fn open_first(&self) -> Result<Connection> {
+        if self.path.is_dir() {
+            let problem = format!("{} is a directory", self.path.display());
+            return Err(Error::Refused { problem, hint: "name a file in it".into() });
+        }
+        // The engine would take a file shorter than a page for an empty one, and fill it.
+        if std::fs::metadata(&self.path).is_ok_and(|file| (1..SMALLEST_PAGE).contains(&file.len()))
+        {
+            return Err(self.no_database());
+        }
+        if !self.path.exists() {
+            Connection::create(&self.path).map_err(|e| self.cannot_open(e))?;
+            restrict(&self.path).map_err(|e| refused(&self.path, "cannot be restricted", &e))?;
+        }
+        self.open_writer().map_err(|e| self.cannot_open(e))
     }
 
     /// A connection that writes.
@@ -52,6 +73,9 @@ impl DataFile {
             // No busy handler: the writer has its own, with shorter pauses.
             let opened = self.connect(Duration::ZERO).and_then(|mut connection| {
                 connection.prepare_for_writing(self.config.synchronous)?;
+                // Fails on a file or directory that may only be read.
+                connection.execute("BEGIN IMMEDIATE")?;
+                connection.execute("ROLLBACK")?;
                 Ok(connection)
             });
             match opened {
@@ -77,7 +101,17 @@ impl DataFile {
 
     /// The error of a file that cannot be opened.
     pub(super) fn cannot_open(&self, e: SqlError) -> Error {
+        if e.is_no_database() {
+            return self.no_database();
+        }
         e.into_error(&format!("opening {}", self.path.display()))
+    }
+
+    fn no_database(&self) -> Error {
+        Error::Refused {
+            problem: format!("{} is not a database", self.path.display()),
+            hint: "choose another data directory, or move that file away".into(),
+        }
     }
 }
 
@@ -92,34 +126,14 @@ fn create_directory(directory: &Path) -> Result<()> {
     })
 }
 
-/// Opens the file for writing, so that missing rights show now and not at the first write.
-fn create_file(path: &Path) -> Result<()> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
+/// Restricts a file that was just created to its owner. The log files take over its rights.
+fn restrict(path: &Path) -> std::io::Result<()> {
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path).map_err(|e| refused(path, "cannot be opened", &e))?;
-    check_magic(path, &mut file)
-}
-
-fn check_magic(path: &Path, file: &mut File) -> Result<()> {
-    let mut magic = [0; 16];
-    match file.read_exact(&mut magic) {
-        Ok(()) if &magic == SQLITE_MAGIC => return Ok(()),
-        Ok(()) => {}
-        Err(e) if e.kind() == ErrorKind::UnexpectedEof => {
-            let length = file.metadata().map_err(|e| refused(path, "cannot be read", &e))?.len();
-            // Empty: just created, here or by another process that is about to fill it.
-            if length == 0 {
-                return Ok(());
-            }
-        }
-        Err(e) => return Err(refused(path, "cannot be read", &e)),
+    {
+        let owner_alone = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(path, owner_alone)?;
     }
-    Err(Error::Refused {
-        problem: format!("{} is not a database", path.display()),
-        hint: "choose another data directory, or move that file away".into(),
-    })
+    Ok(())
 }
 
 fn refused(path: &Path, what: &str, e: &std::io::Error) -> Error {

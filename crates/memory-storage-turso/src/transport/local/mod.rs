@@ -54,7 +54,7 @@ impl LocalTransport {
     /// Opens the file, creating it when absent. Blocks for some milliseconds.
     pub(crate) fn open(config: TursoConfig, metrics: Arc<Metrics>) -> Result<Self> {
         let file = Arc::new(DataFile::new(config, metrics)?);
-        let connection = file.open_writer().map_err(|e| file.cannot_open(e))?;
+        let connection = file.open_first()?;
         let writer = Writer::start(connection, file.clone())?;
         let readers = Pool::builder(Readers(file.clone()))
             .max_size(file.config.readers)

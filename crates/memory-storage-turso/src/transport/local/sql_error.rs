@@ -27,6 +27,8 @@ impl From<libsql::Error> for SqlError {
     fn from(e: libsql::Error) -> Self {
         match e {
             libsql::Error::SqliteFailure(code, message) => SqlError { code, message },
+            // It names the code in its text only; in practice it is always this one.
+            libsql::Error::ConnectionFailed(message) => SqlError { code: CANTOPEN, message },
             other => SqlError::other(other.to_string()),
         }
     }
@@ -55,6 +57,11 @@ impl SqlError {
     /// Somebody else holds the lock; the same call may succeed in a moment.
     pub(super) fn is_busy(&self) -> bool {
         matches!(self.primary(), BUSY | LOCKED)
+    }
+
+    /// The file's content is something else.
+    pub(super) fn is_no_database(&self) -> bool {
+        self.primary() == NOTADB
     }
 
     /// After this the state of the connection, or of what it wrote, cannot be trusted.
