@@ -1,7 +1,7 @@
 //! The terminal: stdout for results, stderr for everything else. Nothing else prints.
 
 use std::fmt::Display;
-use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
+use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
@@ -28,17 +28,15 @@ const DEFAULT_WIDTH: usize = 120;
 
 /// Results on stdout, buffered. Styles are dropped unless it is a terminal that wants them.
 pub struct Output {
-    out: BufWriter<AutoStream<StdoutLock<'static>>>,
+    // Not locked: while serving, it is MCP that writes to stdout, from another thread.
+    out: BufWriter<AutoStream<Stdout>>,
     json: bool,
 }
 
 impl Output {
     /// For people, or with `json` for programs: then each command writes one JSON document.
     pub fn stdout(json: bool) -> Self {
-        Output {
-            out: BufWriter::with_capacity(1 << 16, AutoStream::auto(io::stdout().lock())),
-            json,
-        }
+        Output { out: BufWriter::with_capacity(1 << 16, AutoStream::auto(io::stdout())), json }
     }
 
     /// True when the reader is a program.
