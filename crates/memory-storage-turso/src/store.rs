@@ -1,8 +1,8 @@
 //! The port, implemented: every operation is one batch on the transport.
 
-use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use memory_core::envelope::Codec;
 use memory_core::learning::ScoredLesson;
 use memory_core::store::{
@@ -28,6 +28,9 @@ const MAX_BATCH_BYTES: usize = 8 * 1024 * 1024;
 
 /// Writes in one batch, for the same reason.
 const MAX_BATCH_WRITES: usize = 1000;
+
+/// Batches of one call that the transport knows of at a time.
+const CHUNKS_AT_A_TIME: usize = 2;
 
 /// Writes from which on encoding and analyzing them is worth another thread.
 const MANY_WRITES: usize = 16;
@@ -144,20 +147,21 @@ impl TursoStore {
     }
 }
 
-/// Cuts a list of sizes into runs that fit a batch.
-fn chunks(sizes: &[usize]) -> Vec<Range<usize>> {
+/// Cuts plans into runs that fit a batch.
+fn chunks(plans: Vec<Plan>) -> Vec<Vec<Plan>> {
     let mut chunks = Vec::new();
-    let (mut start, mut bytes) = (0, 0);
-    for (at, size) in sizes.iter().enumerate() {
-        if at > start && (bytes + size > MAX_BATCH_BYTES || at - start >= MAX_BATCH_WRITES) {
-            chunks.push(start..at);
-            (start, bytes) = (at, 0);
+    let (mut chunk, mut bytes) = (Vec::new(), 0);
+    for plan in plans {
+        let full = bytes + plan.bytes() > MAX_BATCH_BYTES || chunk.len() >= MAX_BATCH_WRITES;
+        if full && !chunk.is_empty() {
+            chunks.push(std::mem::take(&mut chunk));
+            bytes = 0;
         }
-        bytes += size;
+        bytes += plan.bytes();
+        chunk.push(plan);
     }
-    if start < sizes.len() {
-        chunks.push(start..sizes.len());
-    }
+    chunks.push(chunk);
+    chunks.retain(|chunk| !chunk.is_empty());
     chunks
 }
 
@@ -181,14 +185,13 @@ impl EpisodeStore for TursoStore {
                 Err(e) => slots.push(Some(Err(e))),
             }
         }
-        let sizes: Vec<usize> = plans.iter().map(Plan::bytes).collect();
-        let mut plans = plans.into_iter();
-        let mut results = Vec::with_capacity(sizes.len());
-        for chunk in chunks(&sizes) {
-            let chunk = plans.by_ref().take(chunk.len()).collect();
-            results.extend(self.run_plans(chunk).await?);
-        }
-        let mut results = results.into_iter();
+        // The transport commits one after the other and meanwhile the next is made ready for it.
+        let results: Vec<_> = stream::iter(chunks(plans))
+            .map(|chunk| self.run_plans(chunk))
+            .buffered(CHUNKS_AT_A_TIME)
+            .try_collect()
+            .await?;
+        let mut results = results.into_iter().flatten();
         let missing = || Error::Engine {
             context: "a write".into(),
             message: "the database gave no result for it".into(),
