@@ -244,3 +244,16 @@ async fn a_server_that_is_gone_is_reported_in_time_and_used_again_when_it_is_bac
     save(&*store, &episode, 0).await.unwrap();
     world.check(&[known, episode], &[]).await;
 }
+
+#[tokio::test]
+async fn a_store_can_be_opened_before_its_server_is_up() {
+    let Some(mut server) = Server::start(Options::default()) else { return };
+    server.stop();
+    let store = TursoStore::connect(impatient(server.url())).unwrap();
+    let project = project("early");
+    let episode = completed(&project, "up early", OutcomeKind::Success);
+    let error = ended("save", save(&store, &episode, 0)).await.unwrap_err();
+    assert!(matches!(error, Error::Unavailable { .. }), "{error}");
+    server.restart();
+    save(&store, &episode, 0).await.unwrap();
+}

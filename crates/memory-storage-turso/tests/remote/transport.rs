@@ -312,3 +312,82 @@ async fn compression_shrinks_answers_when_asked_for() {
     }
     assert!(bytes[1] * 4 < bytes[0], "{bytes:?}");
 }
+
+#[tokio::test]
+async fn connections_in_use_now_and_then_are_kept_from_growing_idle() {
+    let Some(server) = Server::start(Options::default()) else { return };
+    let proxy = FaultProxy::start(server.address()).await;
+    let config = RemoteConfig {
+        warm_connections: 2,
+        idle_timeout: Duration::from_secs(1),
+        ..config(proxy.url())
+    };
+    let db = RemoteTransport::new(config).unwrap();
+    db.run(create()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let before = proxy.counts();
+    db.run(put_once(1)).await.unwrap();
+    assert_eq!(proxy.counts().connections, before.connections);
+    assert!(before.connections <= 3, "{} connections", before.connections);
+}
+
+#[tokio::test]
+async fn old_connections_are_replaced_and_none_is_kept_where_that_is_asked_for() {
+    let Some(server) = Server::start(Options::default()) else { return };
+    let proxy = FaultProxy::start(server.address()).await;
+    let config = config(proxy.url());
+    let aging = RemoteConfig { max_connection_age: Duration::from_millis(50), ..config.clone() };
+    let unkept = RemoteConfig { idle_timeout: Duration::ZERO, ..config };
+    RemoteTransport::new(unkept.clone()).unwrap().run(create()).await.unwrap();
+    for config in [aging, unkept] {
+        let db = RemoteTransport::new(config).unwrap();
+        let before = proxy.counts().connections;
+        for k in 0..3 {
+            db.run(put_once(k)).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert_eq!(proxy.counts().connections - before, 3);
+    }
+}
+
+#[tokio::test]
+async fn closing_waits_for_queued_writes_and_refuses_new_ones() {
+    let Some(server) = Server::start(Options::default()) else { return };
+    let proxy = FaultProxy::start(server.address()).await;
+    let db = Arc::new(RemoteTransport::new(config(proxy.url())).unwrap());
+    db.run(create()).await.unwrap();
+    proxy.set_round_trip(Duration::from_millis(20));
+    let mut writes: Vec<_> = (0..10).map(|k| Box::pin(db.run(put_once(k)))).collect();
+    for write in &mut writes {
+        // Polled once, so that it is in the queue.
+        assert!(futures::poll!(write).is_pending());
+    }
+    let late = async {
+        tokio::task::yield_now().await;
+        db.run(put_once(99)).await
+    };
+    let (_, late, writes) = tokio::join!(db.close(), late, futures::future::join_all(writes));
+    assert!(matches!(late, Err(Error::Unavailable { .. })));
+    assert!(writes.iter().all(Result::is_ok));
+    let again = RemoteTransport::new(config(server.url())).unwrap();
+    assert_eq!(count(&again).await, 10);
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_takes_its_waiting_write_along_and_nobody_elses() {
+    let Some(server) = Server::start(Options::default()) else { return };
+    let proxy = FaultProxy::start(server.address()).await;
+    let db = RemoteTransport::new(config(proxy.url())).unwrap();
+    db.run(create()).await.unwrap();
+    proxy.set_round_trip(Duration::from_millis(20));
+    let mut first = Box::pin(db.run(put_once(1)));
+    assert!(futures::poll!(&mut first).is_pending());
+    // Lets the first be sent, so that the others wait for the next request.
+    tokio::task::yield_now().await;
+    let mut gone = Box::pin(db.run(put_once(2)));
+    let mut stays = Box::pin(db.run(put_once(3)));
+    assert!(futures::poll!(&mut gone).is_pending() && futures::poll!(&mut stays).is_pending());
+    drop(gone);
+    assert!(first.await.is_ok() && stays.await.is_ok());
+    assert_eq!(count(&db).await, 2);
+}

@@ -1,7 +1,7 @@
 //! A libSQL server or Turso Cloud: SQL over HTTP, one request a batch, no state on either side.
 //!
 //! - `config`, `url`: what can be set
-//! - `hrana`, `value`: a batch as a request, an answer as results
+//! - `hrana`: a batch as a request, an answer as results
 //! - `http`, `tls`, `token`: one client with kept connections, whom it trusts, who it is
 //! - `exchange`: a request with retries under a deadline; `failure`: what can go wrong
 //! - `retry`, `breaker`, `limit`: when to try again, when not to ask, how much to ask at a time
@@ -21,7 +21,6 @@ mod retry;
 mod tls;
 mod token;
 mod url;
-mod value;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,8 +38,8 @@ use exchange::Exchange;
 use gather::Gather;
 use hrana::Encoded;
 
-/// How often the keeper looks at idle connections and the idle limit.
-const KEEPER_INTERVAL: Duration = Duration::from_secs(5);
+/// How often an idle limit is looked at where connections are not kept.
+const RELAX_INTERVAL: Duration = Duration::from_secs(5);
 
 /// After this long without a call nothing is kept warm any more.
 const UNUSED: Duration = Duration::from_secs(15 * 60);
@@ -97,18 +96,16 @@ impl Drop for RemoteTransport {
 
 /// Opens connections at the start, and keeps them from growing idle while the store is in use.
 async fn keep_warm(exchange: Arc<Exchange>) {
-    let count = exchange.config.warm_connections;
-    let renew = exchange.config.idle_timeout / 2;
-    touch(&exchange, count).await;
+    let config = &exchange.config;
+    touch(&exchange, config.warm_connections).await;
     exchange.metrics.warm.set(1);
-    let mut renewed = Instant::now();
+    let keeps = !config.idle_timeout.is_zero();
+    let interval = if keeps { config.idle_timeout / 2 } else { RELAX_INTERVAL };
     loop {
-        tokio::time::sleep(KEEPER_INTERVAL).await;
+        tokio::time::sleep(interval).await;
         exchange.limit.relax();
-        let wanted = exchange.idle_for() < UNUSED && !renew.is_zero();
-        if wanted && renewed.elapsed() + KEEPER_INTERVAL > renew {
-            touch(&exchange, count).await;
-            renewed = Instant::now();
+        if keeps && exchange.idle_for() < UNUSED {
+            touch(&exchange, config.warm_connections).await;
         }
     }
 }
