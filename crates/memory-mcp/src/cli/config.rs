@@ -1,6 +1,6 @@
 //! `memory-mcp config`.
 
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
 use super::Failure;
 use super::output::{DIM, Output, paint};
@@ -25,10 +25,9 @@ pub(super) fn run(session: &Session, out: &mut Output) -> Result<(), Failure> {
 }
 
 /// A value as `--set` and the environment take it.
-fn shown(value: &figment::value::Value) -> String {
+fn shown(value: &Value) -> String {
     match value.as_str() {
-        Some("") => "\"\"".into(),
+        Some("") | None => value.to_string(),
         Some(text) => text.into(),
-        None => serde_json::to_string(value).unwrap_or_default(),
     }
 }

@@ -1,15 +1,12 @@
 //! Flags over the environment over the file over the defaults.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy;
-use figment::error::Actual;
-use figment::providers::{Format, Toml};
-use figment::value::{Dict, Map, Value};
-use figment::{Figment, Metadata, Profile, Provider};
 use memory_core::error::excerpt;
+use serde_json::{Map, Value};
 
 use super::{Config, nearest};
 use crate::cli::Failure;
@@ -61,7 +58,7 @@ pub struct Flags {
 pub struct Loaded {
     /// Validated.
     pub config: Config,
-    /// Each setting by itself, ordered by name.
+    /// Each setting by itself, in the order of [`Config`].
     pub settings: Vec<Setting>,
     /// Things worth a warning, for instance an unknown variable.
     pub warnings: Vec<String>,
@@ -80,76 +77,153 @@ pub struct Setting {
 
 /// Puts the sources on top of each other and checks the result.
 pub fn load(flags: &Flags, around: &Surroundings) -> Result<Loaded, Failure> {
-    let defaults = defaults(around)?;
-    let known = flatten(&defaults);
-    let mut layers = Figment::from(Layer { origin: "default".into(), values: defaults });
-
+    let mut layers = Layers::defaults(around);
     if let Some((path, text)) = read_file(flags, around)? {
-        let file = parse_file(&path, &text)?;
-        for (name, _) in flatten(&file) {
-            known_name(&name, &known, &origin_file(&path))?;
+        let origin = format!("file {}", path.display());
+        for (name, value) in parse_file(&path, &text)? {
+            layers.set(&name, value, &origin)?;
         }
-        layers = layers.merge(Layer { origin: origin_file(&path), values: file });
     }
-    let (variables, warnings) = variables(around, &known)?;
-    for layer in variables {
-        layers = layers.merge(layer);
-    }
+    let warnings = layers.set_variables(around)?;
     for (name, value) in &flags.values {
-        known_name(name, &known, "flag")?;
-        let text = utf8(value, name)?;
-        layers = layers.merge(Layer::one(name, text, "flag".into(), &known));
+        layers.set_text(name, value, "flag")?;
+    }
+    let config = layers.config()?;
+    config.validate().map_err(|(name, problem)| layers.wrong(&name, &problem))?;
+    Ok(Loaded { config, settings: layers.settings, warnings })
+}
+
+/// Every setting with the last word on it so far.
+struct Layers {
+    settings: Vec<Setting>,
+}
+
+impl Layers {
+    fn defaults(around: &Surroundings) -> Self {
+        let data_dir = around.data_home.as_ref().map(|home| home.join("memory-mcp"));
+        let config = Config::defaults(data_dir.unwrap_or_default());
+        let values = serde_json::to_value(config).unwrap_or_default();
+        let setting = |(name, value)| Setting { name, value, origin: "default".into() };
+        Layers { settings: leaves(values).into_iter().map(setting).collect() }
     }
 
-    let config: Config = layers.extract().map_err(|e| invalid(&e))?;
-    config.validate().map_err(|(name, problem)| {
-        let origin = origin_of(&layers, &name);
-        Failure::usage(format!("{name} ({origin}) {problem}")).hint(how_to_set(&name))
-    })?;
-    let values: Dict = layers.extract().map_err(|e| invalid(&e))?;
-    let settings = flatten(&values)
-        .into_iter()
-        .map(|(name, value)| Setting { origin: origin_of(&layers, &name), name, value })
-        .collect();
-    Ok(Loaded { config, settings, warnings })
-}
+    /// A value as the file has it.
+    fn set(&mut self, name: &str, value: Value, origin: &str) -> Result<(), Failure> {
+        let setting = self.find(name, origin)?;
+        let expected = kind(&setting.value);
+        if kind(&value) != expected {
+            let given = excerpt(&value.to_string());
+            return Err(wrong(name, origin, &format!("is {given}, expected {expected}")));
+        }
+        (setting.value, setting.origin) = (value, origin.to_owned());
+        Ok(())
+    }
 
-fn defaults(around: &Surroundings) -> Result<Dict, Failure> {
-    let data_dir = around.data_home.as_ref().map(|home| home.join("memory-mcp"));
-    let config = Config::defaults(data_dir.unwrap_or_default());
-    let values = Value::serialize(config).map_err(|e| invalid(&e))?;
-    Ok(values.into_dict().unwrap_or_default())
-}
-
-/// One source's values, with where they come from.
-struct Layer {
-    origin: String,
-    values: Dict,
-}
-
-impl Layer {
-    /// One setting given as text; it is read as a number where the default is one, never guessed.
-    fn one(name: &str, text: &str, origin: String, known: &[(String, Value)]) -> Self {
-        let default = known.iter().find(|(known, _)| known == name).map(|(_, value)| value);
-        let value = match default {
-            Some(Value::Num(..)) => text.replace('_', "").parse::<u64>().map(Value::from).ok(),
-            Some(Value::Bool(..)) => text.parse::<bool>().map(Value::from).ok(),
-            _ => None,
+    /// A value as a flag or a variable has it: text that is read as what the default is, so that
+    /// a project may be called `123`.
+    fn set_text(&mut self, name: &str, text: &OsStr, origin: &str) -> Result<(), Failure> {
+        let setting = self.find(name, origin)?;
+        let Some(text) = text.to_str() else {
+            let shown = excerpt(&text.to_string_lossy());
+            return Err(wrong(name, origin, &format!("is \"{shown}\", which is not valid UTF-8")));
         };
-        let value = value.unwrap_or_else(|| Value::from(text));
-        let values = figment::util::nest(name, value).into_dict().unwrap_or_default();
-        Layer { origin, values }
+        let value = match setting.value {
+            Value::String(_) => Some(text.into()),
+            _ => text.replace('_', "").parse::<u64>().ok().map(Value::from),
+        };
+        let value = value.ok_or_else(|| {
+            let expected = kind(&setting.value);
+            wrong(name, origin, &format!("is \"{}\", expected {expected}", excerpt(text)))
+        })?;
+        (setting.value, setting.origin) = (value, origin.to_owned());
+        Ok(())
+    }
+
+    /// Takes in the environment; a warning for each variable that looks like a setting and is none.
+    fn set_variables(&mut self, around: &Surroundings) -> Result<Vec<String>, Failure> {
+        let names: Vec<String> = self.settings.iter().map(|s| s.name.clone()).collect();
+        let mut warnings = Vec::new();
+        for (variable, text) in &around.variables {
+            if let Some(name) = names.iter().find(|name| variable_of(name) == *variable) {
+                self.set_text(name, text, &format!("environment {variable}"))?;
+            } else if variable != CONFIG_VARIABLE {
+                let meant =
+                    variable.trim_start_matches(PREFIX).to_lowercase().replacen('_', ".", 1);
+                let near = nearest(&meant, names.iter().map(String::as_str));
+                let near = near.map(|name| format!("; did you mean {}?", variable_of(name)));
+                let near = near.unwrap_or_default();
+                warnings.push(format!("the environment variable {variable} is no setting{near}"));
+            }
+        }
+        Ok(warnings)
+    }
+
+    fn find(&mut self, name: &str, origin: &str) -> Result<&mut Setting, Failure> {
+        let names: Vec<String> = self.settings.iter().map(|s| s.name.clone()).collect();
+        self.settings.iter_mut().find(|setting| setting.name == name).ok_or_else(|| {
+            let problem = format!("there is no setting \"{}\" ({origin})", excerpt(name));
+            let hint = match nearest(name, names.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean {near}?"),
+                None => format!("the settings are: {}", names.join(", ")),
+            };
+            Failure::usage(problem).hint(hint)
+        })
+    }
+
+    fn config(&self) -> Result<Config, Failure> {
+        let mut tree = Map::new();
+        for Setting { name, value, .. } in &self.settings {
+            match name.split_once('.') {
+                None => drop(tree.insert(name.clone(), value.clone())),
+                Some((section, key)) => {
+                    let section = tree.entry(section).or_insert_with(|| Map::new().into());
+                    if let Some(section) = section.as_object_mut() {
+                        section.insert(key.into(), value.clone());
+                    }
+                }
+            }
+        }
+        serde_path_to_error::deserialize(Value::from(tree))
+            .map_err(|e| self.wrong(&e.path().to_string(), &format!("has an {}", e.inner())))
+    }
+
+    fn wrong(&self, name: &str, problem: &str) -> Failure {
+        let setting = self.settings.iter().find(|setting| setting.name == name);
+        wrong(name, setting.map_or("default", |setting| &setting.origin), problem)
     }
 }
 
-impl Provider for Layer {
-    fn metadata(&self) -> Metadata {
-        Metadata::named(self.origin.clone())
-    }
+/// A value that is not what it should be, in terms of the setting's name and origin.
+fn wrong(name: &str, origin: &str, problem: &str) -> Failure {
+    let variable = variable_of(name);
+    Failure::usage(format!("{name} ({origin}) {problem}"))
+        .hint(format!("set it with --set {name}=VALUE, {variable}, or in the settings file"))
+}
 
-    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
-        Ok(Profile::Default.collect(self.values.clone()))
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::String(_) => "text",
+        Value::Number(n) if n.is_u64() => "a whole number, not negative",
+        Value::Number(_) => "a number",
+        Value::Bool(_) => "true or false",
+        _ => "a single value",
     }
+}
+
+/// Every leaf by its dotted name.
+fn leaves(value: Value) -> Vec<(String, Value)> {
+    let Value::Object(fields) = value else { return Vec::new() };
+    let mut found = Vec::new();
+    for (key, value) in fields {
+        match value {
+            Value::Object(_) => {
+                let inner = leaves(value).into_iter();
+                found.extend(inner.map(|(name, leaf)| (format!("{key}.{name}"), leaf)));
+            }
+            leaf => found.push((key, leaf)),
+        }
+    }
+    found
 }
 
 /// The settings file and its text. One that was asked for must exist; the usual one need not.
@@ -168,132 +242,17 @@ fn read_file(flags: &Flags, around: &Surroundings) -> Result<Option<(PathBuf, St
     }
 }
 
-fn parse_file(path: &Path, text: &str) -> Result<Dict, Failure> {
-    let unreadable = |e: figment::Error| {
-        // Without the lines of the file that the parser quotes: they may hold a secret.
-        let problem = e.to_string();
-        let problem: Vec<&str> =
-            problem.lines().filter(|l| !l.contains('|') && !l.is_empty()).collect();
-        let problem = problem.join(": ");
-        Failure::usage(format!("the settings file {}: {problem}", path.display())).hint(
+fn parse_file(path: &Path, text: &str) -> Result<Vec<(String, Value)>, Failure> {
+    let values: Map<String, Value> = basic_toml::from_str(text).map_err(|e| {
+        Failure::usage(format!("the settings file {}: {e}", path.display())).hint(
             "a line looks like project = \"website\", or under [cache] memory_bytes = 33554432",
         )
-    };
-    let mut profiles = Toml::string(text).data().map_err(unreadable)?;
-    Ok(profiles.remove(&Profile::Default).unwrap_or_default())
-}
-
-/// The settings in the environment, and a warning for each unknown one.
-fn variables(
-    around: &Surroundings,
-    known: &[(String, Value)],
-) -> Result<(Vec<Layer>, Vec<String>), Failure> {
-    let names: BTreeMap<String, &str> =
-        known.iter().map(|(name, _)| (variable_of(name), name.as_str())).collect();
-    let (mut found, mut warnings) = (Vec::new(), Vec::new());
-    for (variable, value) in &around.variables {
-        match names.get(variable) {
-            Some(name) => {
-                let text = utf8(value, variable)?;
-                found.push(Layer::one(name, text, format!("environment {variable}"), known));
-            }
-            None if variable == CONFIG_VARIABLE => {}
-            None => {
-                let near = nearest(name_of(variable).as_str(), names.values().copied());
-                let near = near.map(|n| format!("; did you mean {}?", variable_of(n)));
-                let near = near.unwrap_or_default();
-                warnings.push(format!("the environment variable {variable} is no setting{near}"));
-            }
-        }
-    }
-    Ok((found, warnings))
+    })?;
+    Ok(leaves(values.into()))
 }
 
 fn variable_of(name: &str) -> String {
     format!("{PREFIX}{}", name.replace('.', "_").to_uppercase())
-}
-
-/// What a variable would be called as a setting, as far as that can be told.
-fn name_of(variable: &str) -> String {
-    variable.trim_start_matches(PREFIX).to_lowercase().replacen('_', ".", 1)
-}
-
-fn utf8<'a>(value: &'a OsString, name: &str) -> Result<&'a str, Failure> {
-    value.to_str().ok_or_else(|| {
-        let shown = excerpt(&value.to_string_lossy());
-        Failure::usage(format!("{name} is \"{shown}\", which is not valid UTF-8"))
-    })
-}
-
-fn known_name(name: &str, known: &[(String, Value)], origin: &str) -> Result<(), Failure> {
-    let names = || known.iter().map(|(name, _)| name.as_str());
-    if names().any(|n| n == name) {
-        return Ok(());
-    }
-    let failure = Failure::usage(format!("there is no setting \"{}\" ({origin})", excerpt(name)));
-    Err(match nearest(name, names()) {
-        Some(near) => failure.hint(format!("did you mean {near}?")),
-        None => {
-            failure.hint(format!("the settings are: {}", names().collect::<Vec<_>>().join(", ")))
-        }
-    })
-}
-
-/// What is wrong with a value, in terms of the setting's name and origin.
-fn invalid(e: &figment::Error) -> Failure {
-    use figment::error::Kind;
-    let name = e.path.join(".");
-    let origin = e.metadata.as_ref().map_or("default".into(), |m| m.name.to_string());
-    let problem = match &e.kind {
-        Kind::InvalidType(actual, expected) | Kind::InvalidValue(actual, expected) => {
-            format!("is {}, expected {}", given(actual), wanted(&expected.to_string()))
-        }
-        Kind::UnknownVariant(actual, expected) => {
-            format!("is \"{}\", expected one of: {}", excerpt(actual), expected.join(", "))
-        }
-        other => format!("is not valid: {}", excerpt(&other.to_string())),
-    };
-    Failure::usage(format!("{name} ({origin}) {problem}")).hint(how_to_set(&name))
-}
-
-fn given(actual: &Actual) -> String {
-    match actual {
-        Actual::Str(text) => format!("\"{}\"", excerpt(text)),
-        other => other.to_string(),
-    }
-}
-
-fn wanted(rust_type: &str) -> &str {
-    match rust_type {
-        "u64" | "usize" => "a whole number, not negative",
-        "string" | "path string" => "text",
-        other => other,
-    }
-}
-
-fn how_to_set(name: &str) -> String {
-    format!("set it with --set {name}=VALUE, {}, or in the settings file", variable_of(name))
-}
-
-fn origin_file(path: &Path) -> String {
-    format!("file {}", path.display())
-}
-
-fn origin_of(layers: &Figment, name: &str) -> String {
-    layers.find_metadata(name).map_or_else(|| "default".into(), |m| m.name.to_string())
-}
-
-/// Every leaf by its dotted name.
-fn flatten(dict: &Dict) -> Vec<(String, Value)> {
-    let mut leaves = Vec::new();
-    for (key, value) in dict {
-        match value.as_dict() {
-            Some(inner) => leaves
-                .extend(flatten(inner).into_iter().map(|(name, v)| (format!("{key}.{name}"), v))),
-            None => leaves.push((key.clone(), value.clone())),
-        }
-    }
-    leaves
 }
 
 #[cfg(test)]
@@ -378,12 +337,18 @@ mod tests {
             message.starts_with("cache.memory_bytes (flag) is \"-1\", expected a whole number")
         );
         let message = told(load(&set("database.synchronous", "ful"), &none));
-        assert!(message.contains("is \"ful\", expected one of: full, normal"), "{message}");
+        assert!(
+            message.contains("unknown variant `ful`, expected `full` or `normal`"),
+            "{message}"
+        );
         let message = told(load(&set("database.readers", "0"), &none));
         assert!(message.starts_with("database.readers (flag) is 0"), "{message}");
         let variables = around(&[("MEMORY_MCP_PAYLOAD_CODEC", "xml")]);
         let message = told(load(&Flags::default(), &variables));
-        assert!(message.contains("(environment MEMORY_MCP_PAYLOAD_CODEC) is \"xml\""), "{message}");
+        assert!(
+            message.contains("(environment MEMORY_MCP_PAYLOAD_CODEC) has an unknown variant `xml`"),
+            "{message}"
+        );
     }
 
     #[test]
