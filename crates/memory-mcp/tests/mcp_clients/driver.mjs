@@ -1,8 +1,8 @@
-// Drives an MCP server over stdio with an official TypeScript client, for mcp_clients.rs.
+// Drives an MCP server over stdio with an official TypeScript client, for this test.
 //
-// Arguments: MODULES PACKAGE MODE SERVER [ARGUMENT...]. MODULES is the folder that holds
-// node_modules. PACKAGE is `sdk` (only the legacy era; MODE is ignored) or `client`, whose MODE is
-// its own: `legacy` (initialize), `auto` (server/discover, else initialize) or a protocol revision.
+// Arguments: NODE_MODULES PACKAGE MODE SERVER [ARGUMENT...]. PACKAGE is `sdk` (only the legacy era;
+// MODE is ignored) or `client`, whose MODE is its own: `legacy` (initialize), `auto`
+// (server/discover, else initialize) or a protocol revision of the modern era.
 //
 // Once connected it prints one JSON line about the server; then, for each JSON line
 // `{"tool", "arguments"}` on stdin, one JSON line with the result. End of stdin ends the session.
@@ -13,7 +13,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 
 const [modules, packageName, mode, command, ...args] = process.argv.slice(2);
-const require = createRequire(join(modules, "package.json"));
+const require = createRequire(join(modules, "..", "package.json"));
 
 function load() {
   const info = { name: "memory-mcp-tests", version: "1.0.0" };

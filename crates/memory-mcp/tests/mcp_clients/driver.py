@@ -1,4 +1,4 @@
-"""Drives an MCP server over stdio with the official Python client, for mcp_clients.rs.
+"""Drives an MCP server over stdio with the official Python client, for this test.
 
 Arguments: MODE SERVER [ARGUMENT...]. MODE is the client's own: `legacy` (initialize),
 `auto` (server/discover, else initialize) or a protocol revision of the modern era.

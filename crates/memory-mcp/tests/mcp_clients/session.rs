@@ -1,0 +1,106 @@
+//! Talks to the drivers, the programs around the official clients.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use serde_json::{Value, json};
+
+const SERVER: &str = env!("CARGO_BIN_EXE_memory-mcp");
+
+/// An installed client: the driver's command line, up to the server's.
+pub(crate) struct Client(Vec<PathBuf>);
+
+impl Client {
+    /// The Python client in one of its modes. `None`: not on this machine, and that was said.
+    pub(crate) fn python(mode: &str) -> Option<Self> {
+        let interpreter = memory_testkit::python::interpreter()?;
+        Some(Client(vec![interpreter, driver("driver.py"), mode.into()]))
+    }
+
+    /// A TypeScript package in one of its modes. `None`: not on this machine, and that was said.
+    pub(crate) fn typescript(package: &str, mode: &str) -> Option<Self> {
+        let modules = memory_testkit::npm::node_modules()?;
+        Some(Client(vec![
+            "node".into(),
+            driver("driver.mjs"),
+            modules,
+            package.into(),
+            mode.into(),
+        ]))
+    }
+}
+
+fn driver(script: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mcp_clients").join(script)
+}
+
+/// A client connected to a server process of its own.
+pub(crate) struct Session {
+    driver: Child,
+    calls: ChildStdin,
+    answers: BufReader<ChildStdout>,
+    /// What the client learned while connecting: `protocol`, `instructions`, `tools`.
+    pub(crate) server: Value,
+}
+
+/// The result of a tool call.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) is_error: bool,
+    pub(crate) text: String,
+    pub(crate) structured: Value,
+}
+
+impl Session {
+    /// Has `client` start a server whose data are in `home`, and connect to it.
+    pub(crate) fn open(client: &Client, home: &Path) -> Self {
+        let (program, arguments) = client.0.split_first().unwrap();
+        let mut driver = Command::new(program)
+            .args(arguments)
+            .args([SERVER, "serve"])
+            .env("MEMORY_MCP_DATA_DIR", home.join("data"))
+            .env("XDG_CONFIG_HOME", home.join("config"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let calls = driver.stdin.take().unwrap();
+        let answers = BufReader::new(driver.stdout.take().unwrap());
+        let mut session = Session { driver, calls, answers, server: Value::Null };
+        session.server = session.line();
+        session
+    }
+
+    /// Calls a tool and waits for its result.
+    pub(crate) fn call(&mut self, tool: &str, arguments: &Value) -> Answer {
+        writeln!(self.calls, "{}", json!({ "tool": tool, "arguments": arguments })).unwrap();
+        let mut line = self.line();
+        Answer {
+            is_error: line["is_error"] == true,
+            text: line["text"].as_str().unwrap().to_owned(),
+            structured: line["structured"].take(),
+        }
+    }
+
+    /// The next line of the driver, which writes its troubles to stderr and ends.
+    fn line(&mut self) -> Value {
+        let mut line = String::new();
+        self.answers.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap_or_else(|e| panic!("the client failed: {e}: {line:?}"))
+    }
+
+    /// Ends the session the way a client does, and with it the server.
+    pub(crate) fn close(mut self) {
+        drop(self.calls);
+        assert!(self.driver.wait().unwrap().success());
+    }
+}
+
+impl Answer {
+    /// All it says, of a call that succeeded.
+    pub(crate) fn done(self) -> String {
+        assert!(!self.is_error, "{self:?}");
+        format!("{}\n{}", self.text, self.structured)
+    }
+}
