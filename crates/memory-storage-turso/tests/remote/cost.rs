@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use memory_core::learning::{Evidence, Lesson, LessonKind};
+use memory_core::recall::RecallQuery;
 use memory_core::store::{Filter, LessonQuery, ListQuery, Save, Scope, Write};
-use memory_core::{Episode, EpisodeStore, OutcomeKind};
+use memory_core::{Episode, EpisodeStore, Memory, OutcomeKind, SystemClock};
 use memory_storage_turso::TursoStore;
 use memory_testkit::generate;
 use memory_testkit::proxy::{Counts, FaultProxy};
@@ -129,6 +130,25 @@ async fn every_operation_is_one_round_trip() {
     let (requests, changes) = world.requests(store.changes(None)).await;
     assert!(changes.is_ok());
     assert_eq!(requests, 1, "the change feed");
+}
+
+#[tokio::test]
+async fn recall_is_two_round_trips_at_most() {
+    let Some(world) = World::new().await else { return };
+    let project = story::project("recall");
+    let writes = (0..50)
+        .map(|n| of_project(generate::episode(19, n, 2048), &project))
+        .map(|episode| Write::Save(save_of(&episode, 0)))
+        .collect();
+    world.store.write(writes).await.unwrap();
+    let episode = completed(&project, "repair the login", OutcomeKind::Success);
+    save(&*world.store, &episode, 0).await.unwrap();
+    let before = world.proxy.counts().requests;
+    let Ok(store) = Arc::try_unwrap(world.store) else { panic!("nobody else holds it") };
+    let memory = Memory::new(store, Arc::new(SystemClock));
+    let recalled = memory.recall(&RecallQuery::new("repair the login", only(&project))).await;
+    assert_eq!(recalled.unwrap().items[0].id, episode.id);
+    assert_eq!(world.proxy.counts().requests - before, 2);
 }
 
 #[tokio::test]

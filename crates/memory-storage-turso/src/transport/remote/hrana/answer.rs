@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use memory_core::Error;
 use serde::{Deserialize, Deserializer};
 
 use super::super::failure::Failure;
@@ -174,6 +173,7 @@ fn index<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::E
 
 #[cfg(test)]
 mod tests {
+    use memory_core::Error;
     use serde_json::{Value as Json, json};
 
     use super::*;
