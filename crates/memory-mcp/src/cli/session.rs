@@ -5,7 +5,8 @@ use std::sync::Arc;
 use memory_core::store::Scope;
 use memory_core::{Memory, SystemClock};
 use memory_storage::HybridStorage;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::prelude::*;
 
 use super::args::GlobalArgs;
 use super::{Failure, output};
@@ -57,13 +58,38 @@ impl Session {
 
 /// Stdout belongs to results and to the protocol.
 fn log_to_stderr(directives: &str) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(directives).map_err(|e| {
+    let filter = filter(directives).ok_or_else(|| {
         let shown = memory_core::error::excerpt(directives);
-        Failure::usage(format!("the log setting \"{shown}\" is not valid: {e}"))
-            .hint("use error, warn, info, debug or trace, or directives such as info,memory_storage=debug")
+        Failure::usage(format!("log is \"{shown}\", which is no level")).hint(
+            "use off, error, warn, info, debug or trace, or info,memory_storage=debug and the like",
+        )
     })?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // A second one in the same process (tests) keeps the first.
-    let _ = subscriber.try_init();
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(filter);
+    // A second one in the same process keeps the first.
+    let _ = tracing_subscriber::registry().with(layer).try_init();
     Ok(())
+}
+
+/// Levels by crate or module. A bare word must be a level: the library would take a misspelt one
+/// for a module, and log nothing.
+fn filter(directives: &str) -> Option<Targets> {
+    let bare = directives.split(',').filter(|part| !part.contains('='));
+    let is_level = |word: &str| !word.is_empty() && word.parse::<LevelFilter>().is_ok();
+    let all_levels = bare.map(str::trim).all(is_level);
+    directives.parse().ok().filter(|_| all_levels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::filter;
+
+    #[test]
+    fn a_misspelt_level_is_refused_rather_than_taken_for_a_module() {
+        for good in ["warn", "off", "info,memory_storage=debug", "memory_core=trace"] {
+            assert!(filter(good).is_some(), "{good}");
+        }
+        for wrong in ["wran", "", "info,memory_storage", "memory_core=loud"] {
+            assert!(filter(wrong).is_none(), "{wrong}");
+        }
+    }
 }

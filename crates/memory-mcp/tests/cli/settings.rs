@@ -46,7 +46,7 @@ fn a_misspelt_setting_is_named_with_what_was_meant() {
     world.run(&["stats", "--set", "projct=x"]).failed(2).says("did you mean project?");
     world.run(&["stats", "--set", "project"]).failed(2).says("has no value");
     world.run(&["stats", "--set", "payload.codec=xml"]).failed(2).says("`messagepack` or `json`");
-    world.run(&["stats", "--log", "=[="]).failed(2).says("log setting");
+    world.run(&["stats", "--log", "wran"]).failed(2).says("\"wran\", which is no level");
     assert!(!world.path("data").exists(), "a wrong setting must not create anything");
 }
 
