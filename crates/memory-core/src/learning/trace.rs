@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::signature::{action_shape, error_signature, is_shell};
-use crate::episode::{Episode, Step};
+use crate::episode::{Episode, OutcomeKind, Step};
 
 /// Lines at either end of an observation in which an error would be announced.
 const ERROR_LINES: usize = 3;
@@ -197,9 +197,15 @@ pub fn telling_steps(episode: &Episode) -> Vec<usize> {
     order.into_iter().map(|(_, i)| i).collect()
 }
 
-/// The step that decided a run: the last one that worked and, for tools that are called by name
-/// rather than by command line, changed something. For speech alone: the last words.
+/// The step that decided a run: of a run that was not solved the one with the best reward of its
+/// own, if steps have any (`{"reward": 0.5}` among their parameters); else the last one that worked
+/// and, for tools that are called by name rather than by command line, changed something. For
+/// speech alone: the last words.
 pub fn deciding_step(episode: &Episode) -> Option<usize> {
+    let solved = episode.outcome.as_ref().is_some_and(|o| o.kind == OutcomeKind::Success);
+    if !solved && let Some(best) = best_rewarded(&episode.steps) {
+        return Some(best);
+    }
     let working: Vec<(usize, &Step)> = episode
         .steps
         .iter()
@@ -219,23 +225,31 @@ pub fn deciding_step(episode: &Episode) -> Option<usize> {
     Some(last)
 }
 
-/// What a step did, in its own words: the action, and the parameters it does not repeat.
-pub fn action_text(step: &Step) -> String {
-    let action = step.action.trim();
-    let parameters = step.parameters.as_str();
-    if step.parameters.is_empty() || action.contains(parameters) {
-        return if action.is_empty() { step.tool.clone() } else { action.to_owned() };
+/// The first of the steps with the highest reward above 0.
+fn best_rewarded(steps: &[Step]) -> Option<usize> {
+    #[derive(serde::Deserialize)]
+    struct Rewarded {
+        reward: f64,
     }
-    let name = if action.is_empty() { step.tool.as_str() } else { action };
-    if repeats(action, parameters) { action.to_owned() } else { format!("{name} {parameters}") }
+    let mut best: Option<(usize, f64)> = None;
+    for (i, step) in steps.iter().enumerate().filter(|(_, step)| !step.parameters.is_empty()) {
+        let Ok(step) = serde_json::from_str::<Rewarded>(step.parameters.as_str()) else { continue };
+        if step.reward > best.map_or(0.0, |(_, reward)| reward) {
+            best = Some((i, step.reward));
+        }
+    }
+    best.map(|(i, _)| i)
 }
 
-/// True when the one thing that the parameters hold is the action itself, as in `{"command": ...}`.
-fn repeats(action: &str, parameters: &str) -> bool {
-    let Ok(value) = serde_json::from_str::<serde_json::Value>(parameters) else { return false };
-    let Some(map) = value.as_object() else { return false };
-    map.values()
-        .any(|v| v.as_str().is_some_and(|text| text.len() > 3 && action.contains(text.trim())))
+/// What a step did, in its own words: the action; where that is only the tool's name, with the
+/// parameters.
+pub fn action_text(step: &Step) -> String {
+    let (tool, action) = (step.tool.trim(), step.action.trim());
+    let name = if action.is_empty() { tool } else { action };
+    if name != tool || step.parameters.is_empty() {
+        return name.to_owned();
+    }
+    format!("{name} {}", step.parameters.as_str())
 }
 
 /// `text` on one line, cut to `max` characters.

@@ -1,7 +1,5 @@
 //! Recall, feedback, forget.
 
-use std::collections::HashMap;
-
 use super::Memory;
 use crate::episode::EpisodeId;
 use crate::error::Result;
@@ -21,8 +19,7 @@ impl<S: EpisodeStore> Memory<S> {
         query.validate()?;
         let found = self.store().search(&query.search()).await?;
         if found.hits.is_empty() {
-            let feedback = HashMap::new();
-            let none = Candidates { found: &found, episodes: &[], feedback: &feedback };
+            let none = Candidates { found: &found, episodes: &[] };
             let ranking = recall::rank(query, &none, self.now());
             return Ok(recall::render(query, &ranking, &[], self.now()));
         }
@@ -35,8 +32,7 @@ impl<S: EpisodeStore> Memory<S> {
         };
         let (episodes, lessons) = self.store().recollect(&ids, &lessons).await?;
         let episodes: Vec<_> = episodes.into_iter().flatten().collect();
-        let feedback = found.hits.iter().map(|hit| (hit.id, hit.feedback)).collect();
-        let candidates = Candidates { found: &found, episodes: &episodes, feedback: &feedback };
+        let candidates = Candidates { found: &found, episodes: &episodes };
         let ranking = recall::rank(query, &candidates, self.now());
         Ok(recall::render(query, &ranking, &lessons, self.now()))
     }

@@ -116,7 +116,8 @@ fn add_lines(item: &mut RecallItem, ranked: &Ranked, max: usize, allowance: usiz
 
 fn repeats_action(line: &str, done: &[String]) -> bool {
     done.iter().any(|action| {
-        let start: String = action.chars().take(40).collect();
-        !start.is_empty() && line.contains(start.trim_end_matches('…'))
+        let start = one_line(action, 40);
+        let start = start.trim_end_matches('…');
+        !start.is_empty() && line.contains(start)
     })
 }

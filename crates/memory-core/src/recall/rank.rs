@@ -4,18 +4,19 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::needed::Needed;
 use super::query::RecallQuery;
-use super::relevance::{Match, Needed};
-use super::text::analyze;
+use super::relevance::Match;
 use crate::clock::Timestamp;
 use crate::episode::{Episode, EpisodeId, OutcomeKind};
 use crate::learning::trace::action_text;
-use crate::store::SearchResult;
+use crate::store::{SearchHit, SearchResult};
 
 /// Order of relevance: mostly what the task covers, then what all fields cover, how much else the
 /// task is about, and what the index thought. They sum to 1.
-const IN_TASK: f64 = 0.6;
-const IN_ALL: f64 = 0.2;
+const IN_TASK: f64 = 0.4;
+const WORDING: f64 = 0.3;
+const IN_ALL: f64 = 0.1;
 const FOCUS: f64 = 0.1;
 const BM25: f64 = 0.1;
 
@@ -32,14 +33,16 @@ const RECENCY_HALF_LIFE_DAYS: f64 = 90.0;
 /// What unanimous feedback adds or takes.
 const FEEDBACK: f64 = 0.1;
 
-/// A task this much less relevant than the best one is not worth its tokens.
-const RELATIVE_CUT_OFF: f64 = 0.5;
+/// A task this much less relevant than the best one is not worth its tokens ...
+const RELATIVE_CUT_OFF: f64 = 0.6;
+
+/// ... and the failures of one that is not this near say little about the query's.
+const NEAR: f64 = 0.8;
 
 /// Runs of one task that are returned, by side: both sides of the coin, no more than is telling.
-const SAME_TASK_SUCCESSES: usize = 2;
-const SAME_TASK_OTHERS: usize = 2;
-const SIMILAR_TASK_SUCCESSES: usize = 1;
-const SIMILAR_TASK_OTHERS: usize = 1;
+const SAME_TASK_RUNS: (usize, usize) = (2, 2);
+const NEAR_TASK_RUNS: (usize, usize) = (1, 1);
+const SIMILAR_TASK_RUNS: (usize, usize) = (1, 0);
 
 /// Words of the query named in a reason.
 const WORDS_IN_REASON: usize = 4;
@@ -62,8 +65,6 @@ pub struct Candidates<'a> {
     pub found: &'a SearchResult,
     /// The episodes of its hits, in any order.
     pub episodes: &'a [Arc<Episode>],
-    /// What users said about them; absent means nothing.
-    pub feedback: &'a HashMap<EpisodeId, FeedbackCounts>,
 }
 
 /// One episode of a ranking.
@@ -95,9 +96,9 @@ pub struct Ranking {
 /// Episodes of one task stand together, the most relevant task first:
 ///
 /// ```text
-/// relevance = 0.6 * share of the query's information in the task
-///           + 0.2 * share in all fields, weighted + 0.1 * focus + 0.1 * bm25 / best bm25
-///           + 1 when the task is the query
+/// relevance = 0.4 * share of the query's information in the task
+///           + 0.3 * likeness of the wording + 0.1 * share in all fields, weighted
+///           + 0.1 * focus + 0.1 * bm25 / best bm25 + 1 when the task is the query
 /// score     = relevance + 0.1 * quality + 0.03 * 0.5 ^ (age / 90 days) ± 0.1 * feedback
 /// ```
 ///
@@ -105,23 +106,28 @@ pub struct Ranking {
 /// the higher reward, then the later run first.
 pub fn rank(query: &RecallQuery, candidates: &Candidates<'_>, now: Timestamp) -> Ranking {
     let needed = Needed::new(&query.task, candidates.found);
+    let hits: HashMap<EpisodeId, &SearchHit> =
+        candidates.found.hits.iter().map(|hit| (hit.id, hit)).collect();
     let with_running = query.filter.states.iter().any(|state| state == "running");
     let eligible = candidates.episodes.iter().filter(|episode| {
-        let said = candidates.feedback.get(&episode.id).copied().unwrap_or_default();
-        said.wrong == 0 && (with_running || !episode.is_running())
+        let is_wrong = hits.get(&episode.id).is_some_and(|hit| hit.feedback.wrong > 0);
+        !is_wrong && (with_running || !episode.is_running())
     });
     let matched: Vec<(&Arc<Episode>, Match)> =
-        eligible.map(|episode| (episode, needed.matched(episode))).collect();
+        eligible.map(|episode| (episode, Match::of(episode, &needed))).collect();
     if matched.is_empty() {
         return nothing("no episode shares a word with the query");
     }
-    let relevant: Vec<_> = matched.into_iter().filter(|(_, m)| m.is_relevant()).collect();
+    let relevant: Vec<_> = matched.into_iter().filter(|(_, m)| m.is_relevant).collect();
     if relevant.is_empty() {
         return nothing("no episode covers enough of what the query is about");
     }
+    let best = hits.values().map(|hit| hit.score).fold(f64::MIN_POSITIVE, f64::max);
     let scored = relevant
         .into_iter()
-        .map(|(episode, matched)| Scored::new(episode, matched, candidates, now))
+        .map(|(episode, matched)| {
+            Scored::new(episode, matched, hits.get(&episode.id).copied(), best, now)
+        })
         .collect();
     let mut results = select(groups(scored));
     results.truncate(query.limit);
@@ -144,18 +150,18 @@ impl Scored {
     fn new(
         episode: &Arc<Episode>,
         matched: Match,
-        candidates: &Candidates<'_>,
+        hit: Option<&SearchHit>,
+        best: f64,
         now: Timestamp,
     ) -> Self {
-        let hits = &candidates.found.hits;
-        let best = hits.iter().map(|hit| hit.score).fold(f64::MIN_POSITIVE, f64::max);
-        let bm25 = hits.iter().find(|hit| hit.id == episode.id).map_or(0.0, |hit| hit.score / best);
+        let bm25 = hit.map_or(0.0, |hit| hit.score / best);
         let relevance = IN_TASK * matched.task
+            + WORDING * matched.wording
             + IN_ALL * matched.coverage
             + FOCUS * matched.focus
             + BM25 * bm25.clamp(0.0, 1.0)
             + if matched.same_task { SAME_TASK } else { 0.0 };
-        let said = candidates.feedback.get(&episode.id).copied().unwrap_or_default();
+        let said = hit.map(|hit| hit.feedback).unwrap_or_default();
         let score = relevance
             + QUALITY * quality(episode)
             + RECENCY * recency(episode, now)
@@ -215,7 +221,7 @@ struct Group {
 fn groups(scored: Vec<Scored>) -> Vec<Group> {
     let mut by_task: HashMap<String, Vec<Scored>> = HashMap::new();
     for one in scored {
-        by_task.entry(analyze(&one.episode.task_description)).or_default().push(one);
+        by_task.entry(one.matched.analyzed.clone()).or_default().push(one);
     }
     let mut groups: Vec<Group> = by_task
         .into_values()
@@ -271,11 +277,12 @@ fn select(groups: Vec<Group>) -> Vec<Ranked> {
         if group.relevance < RELATIVE_CUT_OFF * best {
             continue;
         }
-        let same = group.runs.iter().any(|run| run.matched.same_task);
-        let (mut successes, mut others) = if same {
-            (SAME_TASK_SUCCESSES, SAME_TASK_OTHERS)
+        let (mut successes, mut others) = if group.runs.iter().any(|run| run.matched.same_task) {
+            SAME_TASK_RUNS
+        } else if group.relevance >= NEAR * best || results.is_empty() {
+            NEAR_TASK_RUNS
         } else {
-            (SIMILAR_TASK_SUCCESSES, SIMILAR_TASK_OTHERS)
+            SIMILAR_TASK_RUNS
         };
         for run in group.runs {
             let room = if class(&run.episode) == 0 { &mut successes } else { &mut others };

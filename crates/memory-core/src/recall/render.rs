@@ -110,14 +110,26 @@ fn add_lessons(
     applicable.sort_by(|(a, x), (b, y)| {
         (b * weight(y)).total_cmp(&(a * weight(x))).then(x.lesson.id.cmp(&y.lesson.id))
     });
-    for (confidence, lesson) in applicable.into_iter().take(MAX_LESSONS) {
-        part.add(&mut recall.lessons, Some(recall_lesson(lesson, confidence)));
+    let mut about: Vec<&str> = Vec::new();
+    for (confidence, lesson) in applicable {
+        let subject = subject(lesson);
+        if recall.lessons.len() < MAX_LESSONS && !about.contains(&subject) {
+            part.add(&mut recall.lessons, Some(recall_lesson(lesson, confidence)));
+            about.push(subject);
+        }
     }
     budget.take(before - part.left);
 }
 
 fn applies(lesson: &ScoredLesson, results: &[Ranked]) -> bool {
     results.iter().any(|result| result.episode.lessons.contains(&lesson.lesson.id))
+}
+
+/// What a lesson is about: the error it quotes, else its kind. One lesson on each is enough.
+fn subject(lesson: &ScoredLesson) -> &str {
+    let quoted =
+        lesson.lesson.condition.split_once('"').map(|(_, rest)| rest.trim_end_matches('"'));
+    quoted.unwrap_or(lesson.lesson.lesson_kind.as_str())
 }
 
 /// What tells most about the next step comes first.

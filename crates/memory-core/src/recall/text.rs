@@ -7,9 +7,9 @@
 
 use std::collections::HashSet;
 
-use frostem::{Algorithm, Stemmer};
 use unicode_normalization::UnicodeNormalization;
 
+use super::stem::with_stem;
 use super::terms::is_stop_word;
 
 /// Bytes of one term: a SHA-256 in hex fits; what is longer is no word that anyone searches for.
@@ -29,11 +29,11 @@ pub const MAX_QUERY_TERMS: usize = 64;
 /// folded, identifiers and paths both split and whole. Terms are alphanumeric only.
 pub fn analyze(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + text.len() / 4);
-    for_each_term(text, &mut |_, term| {
+    for_each_term(text, &mut |t| {
         if !out.is_empty() {
             out.push(' ');
         }
-        out.push_str(term);
+        out.push_str(t.term);
     });
     out
 }
@@ -42,9 +42,9 @@ pub fn analyze(text: &str) -> String {
 /// unless nothing else is left.
 pub fn query_terms(text: &str) -> Vec<String> {
     let (mut content, mut rest) = (Distinct::default(), Distinct::default());
-    for_each_term(text, &mut |word, term| {
-        let list = if is_stop_word(word) { &mut rest } else { &mut content };
-        list.push(term);
+    for_each_term(text, &mut |t| {
+        let list = if is_stop_word(t.word) { &mut rest } else { &mut content };
+        list.push(t.term);
     });
     if content.order.is_empty() { rest.order } else { content.order }
 }
@@ -63,8 +63,20 @@ impl Distinct {
     }
 }
 
-/// Calls `sink` with each folded word and its term, in order. Linear in the length of `text`.
-pub(super) fn for_each_term(text: &str, sink: &mut dyn FnMut(&str, &str)) {
+/// One index term of a text.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Term<'t> {
+    /// The folded word.
+    pub(super) word: &'t str,
+    /// What is indexed for it.
+    pub(super) term: &'t str,
+    /// Number of the compound it comes from: parts of a name and the whole name share it, the
+    /// whole comes last.
+    pub(super) unit: usize,
+}
+
+/// Calls `sink` with each term, in order. Linear in the length of `text`.
+pub(super) fn for_each_term(text: &str, sink: &mut dyn FnMut(Term<'_>)) {
     let mut terms = Terms::new(sink);
     let mut rest = text.trim_start_matches(is_gap);
     while !rest.is_empty() {
@@ -125,17 +137,18 @@ fn is_unspaced(c: char) -> bool {
 }
 
 struct Terms<'a> {
-    stemmer: Stemmer,
-    sink: &'a mut dyn FnMut(&str, &str),
+    sink: &'a mut dyn FnMut(Term<'_>),
+    unit: usize,
+    /// Buffer for the run at hand.
+    lower: String,
     /// The folded runs of the compound so far, and how many there are.
     compound: String,
     runs: usize,
 }
 
 impl<'a> Terms<'a> {
-    fn new(sink: &'a mut dyn FnMut(&str, &str)) -> Self {
-        let stemmer = Stemmer::new(Algorithm::English);
-        Terms { stemmer, sink, compound: String::new(), runs: 0 }
+    fn new(sink: &'a mut dyn FnMut(Term<'_>)) -> Self {
+        Terms { sink, unit: 0, lower: String::new(), compound: String::new(), runs: 0 }
     }
 
     fn run(&mut self, run: &str) {
@@ -143,7 +156,11 @@ impl<'a> Terms<'a> {
             if (4..=MAX_CAMEL_BYTES).contains(&run.len()) {
                 self.parts(run);
             }
-            self.folded(&run.to_ascii_lowercase());
+            let mut lower = std::mem::take(&mut self.lower);
+            run.clone_into(&mut lower);
+            lower.make_ascii_lowercase();
+            self.folded(&lower);
+            self.lower = lower;
         } else {
             let folded: String = run
                 .nfkd()
@@ -208,18 +225,18 @@ impl<'a> Terms<'a> {
         }
         self.compound.clear();
         self.runs = 0;
+        self.unit += 1;
     }
 
     fn word(&mut self, word: &str) {
         let is_english = (3..=MAX_STEMMED_BYTES).contains(&word.len())
             && word.bytes().all(|b| b.is_ascii_lowercase());
         if is_english {
-            let stem = self.stemmer.stem(word);
-            (self.sink)(word, &stem);
+            with_stem(word, |term| (self.sink)(Term { word, term, unit: self.unit }));
         } else {
             let end = word.floor_char_boundary(MAX_TERM_BYTES);
             let term = word.get(..end).unwrap_or(word);
-            (self.sink)(word, term);
+            (self.sink)(Term { word, term, unit: self.unit });
         }
     }
 }
@@ -300,7 +317,11 @@ mod tests {
                     state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                     let wild = (state >> 33) as u32 % 0x11_0000;
                     let near = [0x27, 0x5f, 0x41, 0x61, 0x301, 0x4e00, 0x2019, 0xdf];
-                    char::from_u32(if state % 3 == 0 { wild } else { near[state as usize % 8] })
+                    char::from_u32(if state.is_multiple_of(3) {
+                        wild
+                    } else {
+                        near[state as usize % 8]
+                    })
                 })
                 .collect();
             for term in analyze(&text).split(' ').filter(|t| !t.is_empty()) {

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use memory_core::learning::{self, Evidence, Lesson, LessonStats, ScoredLesson};
 use memory_core::recall::document::Document;
-use memory_core::recall::{Candidates, Ranking, Recall, RecallQuery, rank, render};
+use memory_core::recall::{Candidates, FeedbackCounts, Ranking, Recall, RecallQuery, rank, render};
 use memory_core::store::{Scope, SearchHit, SearchResult};
 use memory_core::{
-    Episode, EpisodeId, LessonId, Outcome, OutcomeKind, Reward, RewardSource, Step, Timestamp,
+    Episode, EpisodeId, LessonId, Outcome, OutcomeKind, RawJson, Reward, RewardSource, Step,
+    Timestamp,
 };
 use serde_json::Value;
 
@@ -100,8 +101,7 @@ impl Index {
         let ids: std::collections::HashSet<EpisodeId> = found.hits.iter().map(|h| h.id).collect();
         let episodes: Vec<Arc<Episode>> =
             self.episodes.iter().filter(|e| ids.contains(&e.id)).cloned().collect();
-        let feedback = HashMap::new();
-        let candidates = Candidates { found: &found, episodes: &episodes, feedback: &feedback };
+        let candidates = Candidates { found: &found, episodes: &episodes };
         rank(query, &candidates, NOW)
     }
 
@@ -163,6 +163,8 @@ pub fn intercode(text: &str, file: &str, tool: &str) -> Vec<Episode> {
                 action: action.as_str().unwrap_or("").into(),
                 observation,
                 success: valid[i].as_bool(),
+                parameters: RawJson::parse(&format!("{{\"reward\":{}}}", turns["rewards"][i]))
+                    .unwrap(),
                 ..Step::default()
             });
         }
