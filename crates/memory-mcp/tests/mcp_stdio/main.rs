@@ -1,0 +1,23 @@
+//! The real binary speaks MCP over stdio: raw JSON-RPC lines in, raw lines out.
+//!
+//! - `client`: a server process and the lines that go to and fro
+//! - `story`: what an agent does, from the start of an episode to its recall by a later process
+//! - `protocol`: both eras, sizes, beginnings and ends of a connection
+//! - `bad_input`: what is refused, how, and that the server goes on
+//! - `load`: processes and clients side by side
+//! - `kill`: what is acknowledged outlives the process
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and prints its seed"
+)]
+
+mod bad_input;
+mod client;
+mod kill;
+mod load;
+mod protocol;
+mod story;
