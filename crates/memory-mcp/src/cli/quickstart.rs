@@ -60,7 +60,8 @@ pub(super) async fn run(out: &mut Output) -> Result<(), Failure> {
     let lessons = memory.store().lessons(&lessons).await?;
     memory.store().durable().close().await;
     if out.is_json() {
-        return out.json(&json!({ "imported": imported, "recalled": recalled, "lessons": lessons }));
+        return out
+            .json(&json!({ "imported": imported, "recalled": recalled, "lessons": lessons }));
     }
     tell(imported, &recalled, &lessons, out)?;
     next_steps(out)

@@ -1,6 +1,6 @@
 //! Importers: recorded runs of agents become episodes.
 //!
-//! [`plan`] finds out what the given files and folders hold, by their content; [`Importer`] reads
+//! [`plan()`] finds out what the given files and folders hold, by their content; [`Importer`] reads
 //! them record by record, however large they are. A malformed record is reported with its file and
 //! line and skipped, the rest goes in. Ids are made from the source's own identity, so that the
 //! same run twice is one episode, and a transcript that grew is the same episode with another
