@@ -11,6 +11,7 @@
 mod remote {
     mod cost;
     mod faults;
+    mod measure;
     mod replica;
     mod story;
     mod transport;

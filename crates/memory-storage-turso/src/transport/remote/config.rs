@@ -169,7 +169,7 @@ pub struct RetryConfig {
 impl Default for RetryConfig {
     fn default() -> Self {
         RetryConfig {
-            base: Duration::from_millis(50),
+            base: Duration::from_millis(100),
             cap: Duration::from_secs(2),
             jitter: true,
             budget: 0.2,

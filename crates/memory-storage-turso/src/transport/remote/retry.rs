@@ -56,11 +56,11 @@ mod tests {
     fn pauses_double_up_to_the_cap_and_jitter_takes_any_part() {
         let ms = Duration::from_millis;
         let fixed = RetryConfig { jitter: false, ..RetryConfig::default() };
-        let pauses = [0, 1, 2, 5, 6, 40].map(|attempt| pause(&fixed, attempt, || 0.5));
-        assert_eq!(pauses, [ms(50), ms(100), ms(200), ms(1600), ms(2000), ms(2000)]);
+        let pauses = [0, 1, 2, 4, 5, 40].map(|attempt| pause(&fixed, attempt, || 0.5));
+        assert_eq!(pauses, [ms(100), ms(200), ms(400), ms(1600), ms(2000), ms(2000)]);
         let full = RetryConfig::default();
         let parts = [0.0, 0.25, 1.0].map(|random| pause(&full, 2, || random));
-        assert_eq!(parts, [ms(0), ms(50), ms(200)]);
+        assert_eq!(parts, [ms(0), ms(100), ms(400)]);
     }
 
     #[test]
