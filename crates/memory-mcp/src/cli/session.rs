@@ -76,7 +76,13 @@ fn filter(directives: &str) -> Option<Targets> {
     let bare = directives.split(',').filter(|part| !part.contains('='));
     let is_level = |word: &str| !word.is_empty() && word.parse::<LevelFilter>().is_ok();
     let all_levels = bare.map(str::trim).all(is_level);
-    directives.parse().ok().filter(|_| all_levels)
+    let targets: Targets = directives.parse().ok().filter(|_| all_levels)?;
+    if directives.contains("rmcp") {
+        return Some(targets);
+    }
+    // The protocol library logs whole messages, with whatever the agent saw, secrets included.
+    let level = targets.default_level().unwrap_or(LevelFilter::OFF).min(LevelFilter::WARN);
+    Some(targets.with_target("rmcp", level))
 }
 
 #[cfg(test)]

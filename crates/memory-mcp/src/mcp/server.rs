@@ -32,8 +32,7 @@ When the task ends, well or not: complete_episode with the outcome, a verdict, a
 what you would do next time. Episodes that were never completed teach nothing.
 When something recalled helped, misled you or is wrong: feedback with its id.
 
-Ids, projects and cursors are to be passed on as they were given. A failed call says which field \
-is wrong and what to do; nothing was changed by it.";
+Pass ids and cursors on as they were given. A failed call says which field is wrong and what to do.";
 
 /// An MCP server on a memory. Clones share it.
 pub(super) struct Server<S> {

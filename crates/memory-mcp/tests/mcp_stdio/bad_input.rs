@@ -216,6 +216,23 @@ fn a_message_over_the_limit_is_answered_and_thrown_away() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_message_of_any_size_costs_bounded_memory() {
+    let (_data, mut server) = server();
+    server.raw(b"{\"jsonrpc\":\"2.0\",\"method\":\"tools/call\",\"params\":\"");
+    let mebibyte = vec![b'x'; 1 << 20];
+    (0..128).for_each(|_| server.raw(&mebibyte));
+    server.raw(b"\",\"id\":\"last\"}\n");
+    assert_eq!(server.receive()["id"], "last");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak_kib: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    println!("peak of resident memory: {peak_kib} KiB");
+    assert!(peak_kib < 96 * 1024, "{peak_kib} KiB");
+    server.close();
+}
+
+#[test]
 fn broken_lines_are_answered_by_the_rules_of_json_rpc() {
     let (_data, mut server) = server();
     let cases: [(&[u8], i64, Value); 9] = [

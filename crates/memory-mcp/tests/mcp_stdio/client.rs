@@ -39,29 +39,33 @@ pub(crate) struct Answer {
 }
 
 impl Server {
-    /// Starts a server on `data`; nothing is said yet.
-    pub(crate) fn spawn(data: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_memory-mcp"))
-            .args(["serve", "--data-dir"])
-            .arg(data)
-            .env("XDG_CONFIG_HOME", data)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+    /// The command line of a server on `data`.
+    pub(crate) fn command(data: &Path) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_memory-mcp"));
+        command.args(["serve", "--data-dir"]).arg(data).env("XDG_CONFIG_HOME", data);
+        command
+    }
+
+    /// Starts a server; nothing is said yet. Requests will be marked as those of `era`.
+    pub(crate) fn run(mut command: Command, era: Era) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (sender, lines) = channel();
         let output = BufReader::new(child.stdout.take().unwrap());
         std::thread::spawn(move || {
             output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
         });
         let input = child.stdin.take();
-        Server { child, input, lines, era: Era::Modern, next_id: 1 }
+        Server { child, input, lines, era, next_id: 1 }
+    }
+
+    /// Starts a server on `data`; nothing is said yet.
+    pub(crate) fn spawn(data: &Path) -> Self {
+        Server::run(Server::command(data), Era::Modern)
     }
 
     /// Starts a server and opens the connection as clients of `era` do.
     pub(crate) fn open(data: &Path, era: Era) -> Self {
-        let mut server = Server::spawn(data);
-        server.era = era;
+        let mut server = Server::run(Server::command(data), era);
         if era == Era::Legacy {
             let opened = server.request("initialize", initialize("2025-06-18"));
             assert_eq!(opened["result"]["protocolVersion"], "2025-06-18", "{opened}");

@@ -1,5 +1,6 @@
 //! Both eras, sizes, beginnings and ends of a connection.
 
+use std::fs::File;
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -148,6 +149,38 @@ fn a_request_to_stop_is_success_too() {
         let (status, rest) = server.wait();
         assert!(status.success() && rest.is_empty(), "{signal}: {status}, {rest:?}");
     }
+}
+
+#[test]
+fn what_agents_say_stays_out_of_the_log() {
+    let data = TempDir::new().unwrap();
+    let log = data.path().join("log");
+    let mut command = Server::command(data.path());
+    command.env("MEMORY_MCP_LOG", "trace").stderr(File::create(&log).unwrap());
+    let mut server = Server::run(command, Era::Modern);
+    let planted = "plover xyzzy plugh";
+    let id = server.start(planted);
+    server.done("log_steps", json!({"episode_id": id, "steps": [{"action": planted}]}));
+    server.call("start_episode", json!({"task": "x", "project": 7, "context": planted}));
+    server.close();
+    let log = std::fs::read_to_string(log).unwrap();
+    assert!(log.contains("TRACE"), "nothing was logged: {log}");
+    assert!(!log.contains(planted), "{log}");
+}
+
+#[test]
+fn a_client_that_outruns_the_server_waits_and_gets_every_answer() {
+    let data = TempDir::new().unwrap();
+    let mut server = Server::open(data.path(), Era::Modern);
+    let calls = 3000;
+    for _ in 0..calls {
+        server.post_call("list_episodes", json!({"limit": 1}));
+    }
+    let mut answered: Vec<_> = (0..calls).map(|_| server.receive()["id"].as_u64()).collect();
+    answered.sort_unstable();
+    answered.dedup();
+    assert_eq!(answered.len(), calls);
+    server.close();
 }
 
 #[test]
