@@ -55,6 +55,8 @@ async fn writes() {
                 for n in 0..writes {
                     if let Err(e) = live(&store, n).await {
                         println!("error {e}");
+                        // Once more: the writer starts afresh, and says the same.
+                        println!("again {}", live(&store, n).await.is_ok());
                         return;
                     }
                 }

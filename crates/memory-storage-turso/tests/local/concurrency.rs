@@ -8,7 +8,7 @@ use memory_core::{EpisodeStore, Error};
 use memory_storage_turso::{TursoConfig, TursoStore};
 use memory_testkit::story::{get, listed, only, project, running, save, save_of, step, write};
 
-use super::support::{ask, assert_sound, database, engine, open};
+use super::support::{ask, assert_sound, database, engine, open, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn concurrent_writers_share_commits() {
@@ -101,9 +101,7 @@ async fn write_waits_for_another_process_up_to_its_deadline() {
         let (store, p) = (store.clone(), p.clone());
         tokio::spawn(async move { save(&*store, &running(&p, "waits"), 0).await })
     };
-    while store.metrics().busy_retries.get() == 0 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    until(|| store.metrics().busy_retries.get() > 0).await;
     // Readers do not wait.
     assert!(listed(&*store, &p, Filter::default()).await.is_empty());
     holder.execute("COMMIT", ()).await.unwrap();
@@ -126,9 +124,7 @@ async fn full_queue_refuses_early_and_loses_nothing() {
         let (store, p) = (store.clone(), p.clone());
         writers.spawn(async move { save(&*store, &running(&p, &format!("task {n}")), 0).await });
     }
-    while store.metrics().overloaded.get() == 0 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    until(|| store.metrics().overloaded.get() > 0).await;
     holder.execute("COMMIT", ()).await.unwrap();
     let (mut written, mut refused) = (0, 0);
     while let Some(result) = writers.join_next().await {
@@ -157,9 +153,7 @@ async fn close_finishes_what_waits_and_refuses_what_comes() {
         let (store, p) = (store.clone(), p.clone());
         writers.spawn(async move { save(&*store, &running(&p, &format!("task {n}")), 0).await });
     }
-    while store.metrics().busy_retries.get() == 0 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    until(|| store.metrics().busy_retries.get() > 0).await;
     let closing = {
         let store = store.clone();
         tokio::spawn(async move { store.close().await })
@@ -232,9 +226,7 @@ async fn refused_batch_fails_alone_in_its_group() {
             (n, save(&*store, &e, 0).await)
         });
     }
-    while store.metrics().busy_retries.get() == 0 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    until(|| store.metrics().busy_retries.get() > 0).await;
     tokio::time::sleep(Duration::from_millis(20)).await;
     holder.execute("COMMIT", ()).await.unwrap();
     while let Some(result) = writers.join_next().await {

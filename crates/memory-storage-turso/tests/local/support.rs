@@ -12,6 +12,17 @@ pub(crate) fn database() -> (TempDir, PathBuf) {
     (directory, path)
 }
 
+/// Waits until something has happened, and fails when it does not.
+pub(crate) async fn until(mut happened: impl FnMut() -> bool) {
+    for _ in 0..10_000 {
+        if happened() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    panic!("what the test waits for did not happen");
+}
+
 pub(crate) async fn open(path: &Path) -> TursoStore {
     TursoStore::open(TursoConfig::at(path)).await.unwrap()
 }

@@ -16,6 +16,9 @@ const CANTOPEN: i32 = 14;
 const TOOBIG: i32 = 18;
 const NOTADB: i32 = 26;
 
+/// Extended: a write came back short or with an error, as on a full quota.
+const IOERR_WRITE: i32 = IOERR | 3 << 8;
+
 /// A failed call of the engine, with the extended result code; 0 when there is none.
 #[derive(Debug, Clone)]
 pub(super) struct SqlError {
@@ -94,11 +97,14 @@ impl SqlError {
         }
     }
 
-    /// The error of a commit that failed: after a failed sync its records may be on the disk, and a
-    /// crash may bring them back.
+    /// The error of a commit that failed. After a failed sync its records may be on the disk, and a
+    /// crash may bring them back. What could not be written in full is not: the record that ends a
+    /// transaction is the last to be written, and carries a checksum.
     pub(super) fn into_commit_error(self) -> Error {
         match self.primary() {
-            IOERR | NOMEM => Error::Unknown { reason: format!("the commit failed: {self}") },
+            IOERR | NOMEM if self.code != IOERR_WRITE => {
+                Error::Unknown { reason: format!("the commit failed: {self}") }
+            }
             _ => self.into_error("the commit"),
         }
     }
