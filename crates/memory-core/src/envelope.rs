@@ -3,7 +3,7 @@
 //! ```text
 //! byte 0      0xC1: starts neither UTF-8, JSON nor MessagePack
 //!      1      format version, 1
-//!      2      codec: 1 MessagePack with named fields, 2 JSON
+//!      2      codec: 1 MessagePack with named fields, 2 JSON, 3 postcard
 //!      3      compression: 0 none; reserved: 1 gzip, 2 zstd, 3 zstd with a dictionary
 //!      4..8   dictionary id, little endian; 0 none
 //!      8..12  length of the body before compression, little endian
@@ -43,6 +43,10 @@ pub enum Codec {
     MessagePack,
     /// JSON: readable with any tool.
     Json,
+    /// postcard: the quickest and the smallest, and without names: only for what can be thrown away
+    /// when the format changes, which is the cache. No setting chooses it.
+    #[serde(skip)]
+    Postcard,
 }
 
 impl Codec {
@@ -50,6 +54,7 @@ impl Codec {
         match self {
             Codec::MessagePack => 1,
             Codec::Json => 2,
+            Codec::Postcard => 3,
         }
     }
 
@@ -57,6 +62,7 @@ impl Codec {
         match id {
             1 => Some(Codec::MessagePack),
             2 => Some(Codec::Json),
+            3 => Some(Codec::Postcard),
             _ => None,
         }
     }
@@ -138,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_sealed_body_opens_again() {
-        for codec in [Codec::MessagePack, Codec::Json] {
+        for codec in [Codec::MessagePack, Codec::Json, Codec::Postcard] {
             for body in [&b""[..], b"x", &[0xC1; 5000]] {
                 let sealed = seal(codec, body).unwrap();
                 assert_eq!(open(&"x", &sealed).unwrap(), (codec, body));

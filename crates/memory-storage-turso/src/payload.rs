@@ -7,6 +7,9 @@ use memory_core::{Episode, EpisodeId, Error, Result, Step};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+/// postcard cannot read what another version wrote.
+const NOT_STORED: &str = "postcard is for caches; choose messagepack or json";
+
 /// The stored form of an episode.
 pub(crate) fn encode_episode(codec: Codec, episode: &Episode) -> Result<Vec<u8>> {
     encode(codec, episode)
@@ -40,19 +43,21 @@ pub(crate) fn decode_steps(id: EpisodeId, first: u32, stored: &[u8]) -> Result<V
     Ok(steps)
 }
 
-fn encode<T: Serialize + ?Sized>(codec: Codec, value: &T) -> Result<Vec<u8>> {
+pub(crate) fn encode<T: Serialize + ?Sized>(codec: Codec, value: &T) -> Result<Vec<u8>> {
     let body = match codec {
         Codec::MessagePack => rmp_serde::to_vec_named(value).map_err(|e| e.to_string()),
         Codec::Json => serde_json::to_vec(value).map_err(|e| e.to_string()),
+        Codec::Postcard => Err(NOT_STORED.into()),
     };
     envelope::seal(codec, &body.map_err(|e| Error::invalid("payload", e))?)
 }
 
-fn decode<T: DeserializeOwned>(thing: &dyn fmt::Display, stored: &[u8]) -> Result<T> {
+pub(crate) fn decode<T: DeserializeOwned>(thing: &dyn fmt::Display, stored: &[u8]) -> Result<T> {
     let (codec, body) = envelope::open(thing, stored)?;
     let value = match codec {
         Codec::MessagePack => rmp_serde::from_slice(body).map_err(|e| e.to_string()),
         Codec::Json => serde_json::from_slice(body).map_err(|e| e.to_string()),
+        Codec::Postcard => Err(NOT_STORED.into()),
     };
     value.map_err(|e| envelope::damaged(thing, format!("it does not decode: {e}")))
 }

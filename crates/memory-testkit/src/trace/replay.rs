@@ -11,6 +11,7 @@ use super::{Kind, Trace};
 const RECALLED: usize = 5;
 
 /// The reads of working through the recorded runs, or `None` (with a printed line) without them.
+#[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 pub fn recorded_runs(dir: &Path) -> Option<Trace> {
     if !dir.is_dir() {
         println!("skipped: no recorded runs at {}", dir.display());
