@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-/// Tests counted over all test binaries, taken from what they printed themselves.
+/// Tests counted over all test suites (binaries and documentation), taken from what they printed themselves.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
-    pub(crate) binaries: u64,
+    pub(crate) suites: u64,
     pub(crate) passed: u64,
     pub(crate) failed: u64,
     pub(crate) ignored: u64,
@@ -20,7 +20,7 @@ impl Totals {
         let test = line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED"));
         self.failures.extend(test.map(str::to_owned));
         let Some(result) = line.strip_prefix("test result: ") else { return };
-        self.binaries += 1;
+        self.suites += 1;
         let counts = result.split_once(". ").map_or(result, |(_verdict, counts)| counts);
         for count in counts.split("; ") {
             let Some((number, what)) = count.split_once(' ') else { continue };
@@ -37,11 +37,8 @@ impl Totals {
 
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { binaries, passed, failed, ignored, .. } = self;
-        write!(
-            f,
-            "{passed} passed; {failed} failed; {ignored} ignored; in {binaries} test binaries"
-        )
+        let Self { suites, passed, failed, ignored, .. } = self;
+        write!(f, "{passed} passed; {failed} failed; {ignored} ignored; in {suites} test suites")
     }
 }
 
@@ -50,7 +47,7 @@ mod tests {
     use super::Totals;
 
     #[test]
-    fn totals_add_up_over_test_binaries() {
+    fn totals_add_up_over_test_suites() {
         let mut totals = Totals::default();
         totals.see("running 3 tests");
         totals.see("test good ... ok");
@@ -60,7 +57,7 @@ mod tests {
         assert_eq!(
             totals,
             Totals {
-                binaries: 2,
+                suites: 2,
                 passed: 5,
                 failed: 5,
                 ignored: 1,
