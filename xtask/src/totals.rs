@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// Tests counted over all test suites (binaries and documentation), taken from what they printed themselves.
+/// Tests counted over all suites (test binaries and documentation), from what they printed
+/// themselves.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
     pub(crate) suites: u64,
