@@ -202,10 +202,14 @@ pub async fn another_project_sees_and_changes_nothing<S: EpisodeStore>(store: &S
         let refused = save(store, &theft, base).await.unwrap_err();
         assert!(matches!(refused, Error::Conflict { current: 0, .. }), "{refused}");
     }
-    let stranger = Episode { project: other.clone(), ..e.clone() };
+    let open = running(&own, "still open");
+    save(store, &open, 0).await.unwrap();
+    let stranger = Episode { project: other.clone(), ..open.clone() };
     let steps = Write::AppendSteps(super::steps_of(&stranger, &["ls"]));
     let refused = write(store, steps).await.unwrap_err();
     assert!(matches!(refused, Error::NotFound { .. }), "{refused}");
+    assert_eq!(*get(store, &open).await.unwrap(), open);
+    let stranger = Episode { project: other.clone(), ..e.clone() };
     let refused = write(store, Write::Forget(super::forget_of(&stranger))).await.unwrap_err();
     assert!(matches!(refused, Error::NotFound { .. }), "{refused}");
     assert_eq!(*get(store, &e).await.unwrap(), e);
