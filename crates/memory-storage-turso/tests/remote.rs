@@ -9,9 +9,12 @@
 )]
 
 mod remote {
+    mod auth;
+    mod connections;
     mod cost;
     mod faults;
     mod measure;
+    mod raw;
     mod replica;
     mod story;
     mod transport;

@@ -11,6 +11,7 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, Response, StatusCode, Url, redirect};
 use rustls::ClientConfig;
 use tokio::time::{Instant, timeout_at};
+use tower::util::MapResponseLayer;
 
 use super::config::RemoteConfig;
 use super::failure::Failure;
@@ -43,7 +44,7 @@ impl Http {
         let token = Token::new(&config.token, token)?;
         let path = format!("{}/{}", url.path().trim_end_matches('/'), hrana::PATH);
         url.set_path(&path);
-        let client = client(config, &tls)?;
+        let client = client(config, &tls, &metrics)?;
         let client = Mutex::new((Instant::now(), client));
         Ok(Http { url, config: config.clone(), tls, token, client, metrics })
     }
@@ -93,13 +94,22 @@ impl Http {
         let mut current = self.client.lock().unwrap_or_else(PoisonError::into_inner);
         let (made, _) = &*current;
         if made.elapsed() > self.config.max_connection_age {
-            *current = (Instant::now(), client(&self.config, &self.tls)?);
+            *current = (Instant::now(), client(&self.config, &self.tls, &self.metrics)?);
         }
         Ok(current.1.clone())
     }
 }
 
-fn client(config: &RemoteConfig, tls: &ClientConfig) -> Result<Client> {
+fn client(
+    config: &RemoteConfig,
+    tls: &ClientConfig,
+    metrics: &Arc<RemoteMetrics>,
+) -> Result<Client> {
+    let metrics = metrics.clone();
+    let count = MapResponseLayer::new(move |connection| {
+        metrics.connections.increment();
+        connection
+    });
     let kept = if config.idle_timeout.is_zero() { 0 } else { usize::MAX };
     Client::builder()
         .tls_backend_preconfigured(tls.clone())
@@ -107,6 +117,7 @@ fn client(config: &RemoteConfig, tls: &ClientConfig) -> Result<Client> {
         .tcp_nodelay(true)
         .tcp_keepalive(TCP_KEEPALIVE)
         .connect_timeout(config.connect_timeout)
+        .connector_layer(count)
         .pool_idle_timeout(config.idle_timeout)
         .pool_max_idle_per_host(kept)
         .gzip(config.compression)

@@ -24,6 +24,8 @@ impl Gauge {
 pub struct RemoteMetrics {
     /// HTTP requests sent: round trips, retries included.
     pub requests: Counter,
+    /// Connections opened, TLS handshake included.
+    pub connections: Counter,
     /// Requests that were sent because an earlier one failed.
     pub retries: Counter,
     /// Retries not made because the budget was used up.
