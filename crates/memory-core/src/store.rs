@@ -33,6 +33,16 @@ pub trait EpisodeStore: Send + Sync + 'static {
         ids: &[EpisodeId],
     ) -> impl Future<Output = Result<Vec<Option<Arc<Episode>>>>> + Send;
 
+    /// One episode as the base of a compare-and-set write: it may be older than what
+    /// [`get`](Self::get) gives, because the write itself finds that out.
+    fn get_base(
+        &self,
+        scope: &Scope,
+        id: EpisodeId,
+    ) -> impl Future<Output = Result<Option<Arc<Episode>>>> + Send {
+        async move { Ok(self.get(scope, &[id]).await?.into_iter().next().flatten()) }
+    }
+
     /// A page of episodes, newest first.
     fn list(&self, query: &ListQuery) -> impl Future<Output = Result<Page>> + Send;
 
@@ -64,7 +74,8 @@ pub trait EpisodeStore: Send + Sync + 'static {
 }
 
 /// Which projects an operation may see.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// One project, enforced in the database.
     Project(String),
@@ -83,7 +94,8 @@ impl Scope {
 }
 
 /// One write. All of its effects (row, metadata, text index, evidence, change record) happen or none.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Write {
     /// Inserts or replaces an episode, compare-and-set on the version it was based on.
     Save(Save),
@@ -102,7 +114,7 @@ pub enum Write {
 }
 
 /// See [`Write::Save`].
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Save {
     /// What to store; `episode.version` becomes the stored version and must be above `base`.
     pub episode: Arc<Episode>,
@@ -115,7 +127,7 @@ pub struct Save {
 }
 
 /// See [`Write::AppendSteps`].
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AppendSteps {
     /// The running episode.
     pub id: EpisodeId,
@@ -131,7 +143,7 @@ pub struct AppendSteps {
 }
 
 /// See [`Write::Forget`].
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Forget {
     /// The episode.
     pub id: EpisodeId,
@@ -148,6 +160,22 @@ pub struct Written {
     pub version: u64,
     /// Steps of the episode after the write; 0 where that does not apply.
     pub steps: u32,
+    /// Where it is now.
+    pub kept: Kept,
+}
+
+/// Where an accepted write is. What is not stored yet is on this machine alone, safe from a crash,
+/// and goes to the database by itself; the version and the steps are those it will have there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kept {
+    /// In the database.
+    #[default]
+    Stored,
+    /// In the journal of steps: the database gets it within seconds.
+    Journaled,
+    /// In the outbox: the database gets it when it can be reached.
+    Queued,
 }
 
 /// Someone's word on something that was recalled.

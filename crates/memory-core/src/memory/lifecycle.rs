@@ -10,7 +10,7 @@ use crate::episode::{
 use crate::error::{Error, Result};
 use crate::learning::{self, Evidence, Lesson};
 use crate::redact;
-use crate::store::{AppendSteps, EpisodeStore, Save, Scope, Write};
+use crate::store::{AppendSteps, EpisodeStore, Kept, Save, Scope, Write, Written};
 
 /// How often a completion is tried again when steps arrive at the same moment.
 const COMPLETE_ATTEMPTS: usize = 8;
@@ -39,6 +39,8 @@ pub struct StepsLogged {
     pub first: u32,
     /// Steps of the episode now.
     pub total: u32,
+    /// Where they are.
+    pub kept: Kept,
 }
 
 /// How an episode ended.
@@ -59,6 +61,8 @@ pub struct Completed {
     pub episode: Arc<Episode>,
     /// Patterns and heuristics it is evidence for.
     pub lessons: Vec<Lesson>,
+    /// Where it is.
+    pub kept: Kept,
 }
 
 impl<S: EpisodeStore> Memory<S> {
@@ -106,7 +110,7 @@ impl<S: EpisodeStore> Memory<S> {
         let append = AppendSteps { id, scope: scope.clone(), steps, first, write_id };
         let written = self.write_one(Write::AppendSteps(append)).await?;
         let first = first.unwrap_or_else(|| written.steps.saturating_sub(count) + 1);
-        Ok(StepsLogged { first, total: written.steps })
+        Ok(StepsLogged { first, total: written.steps, kept: written.kept })
     }
 
     /// Records how an episode ended, scores it, reflects on it, and merges what it taught.
@@ -125,12 +129,17 @@ impl<S: EpisodeStore> Memory<S> {
         }
         let write_id = self.fresh_write_id();
         let mut attempt = 1;
+        // Good enough for the first attempt: when it is too old, the write says so.
+        let mut base = self.store().get_base(scope, id).await?.filter(|base| base.is_running());
         loop {
-            let stored = self.require(scope, id).await?;
+            let stored = match base.take() {
+                Some(base) => base,
+                None => self.require(scope, id).await?,
+            };
             if let Some(outcome) = &stored.outcome {
                 if outcome.kind == completion.outcome.kind {
                     let lessons = learning::extract(&stored).into_iter().map(|(l, _)| l).collect();
-                    return Ok(Completed { episode: stored, lessons });
+                    return Ok(Completed { episode: stored, lessons, kept: Kept::Stored });
                 }
                 return Err(Error::Completed { id, outcome: outcome.kind.to_string() });
             }
@@ -139,7 +148,7 @@ impl<S: EpisodeStore> Memory<S> {
             let save = Save { episode: episode.clone(), base: stored.version, write_id, lessons };
             let lessons = save.lessons.iter().map(|(lesson, _)| lesson.clone()).collect();
             match self.write_one(Write::Save(save)).await {
-                Ok(_) => return Ok(Completed { episode, lessons }),
+                Ok(Written { kept, .. }) => return Ok(Completed { episode, lessons, kept }),
                 // Steps were logged between the read and the write: take them in as well.
                 Err(Error::Conflict { .. }) if attempt < COMPLETE_ATTEMPTS => attempt += 1,
                 Err(e) => return Err(e),

@@ -2,7 +2,7 @@
 
 use memory_core::envelope::Codec;
 use memory_core::episode::limits::{MAX_EPISODE_BYTES, MAX_STEPS};
-use memory_core::store::{AppendSteps, Written};
+use memory_core::store::{AppendSteps, Kept, Written};
 use memory_core::{EpisodeId, Error, Result, Step};
 
 use super::save::RECORD_CHANGE;
@@ -82,9 +82,9 @@ fn verdict(id: EpisodeId, count: u64, bytes: u64, mut row: Columns) -> Result<Wr
             hint: "start the episode first",
         });
     };
-    if let Some(version) = applied {
+    if applied.is_some() {
         let steps = u32::try_from(steps).unwrap_or(u32::MAX);
-        return Ok(Written { version: unsigned(version), steps });
+        return Ok(Written { version: unsigned(version), steps, kept: Kept::Stored });
     }
     if outcome != "running" {
         return Err(Error::Completed { id, outcome });

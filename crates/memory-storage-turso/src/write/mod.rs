@@ -15,7 +15,7 @@ pub(crate) mod save;
 mod tombstone;
 
 use memory_core::envelope::Codec;
-use memory_core::store::{Scope, Write, Written};
+use memory_core::store::{Kept, Scope, Write, Written};
 use memory_core::{Error, Result, WriteId};
 
 use crate::batch::{Statement, Value};
@@ -111,5 +111,5 @@ fn require_text(field: &str, text: &str) -> Result<()> {
 }
 
 fn done(version: u64) -> Result<Written> {
-    Ok(Written { version, steps: 0 })
+    Ok(Written { version, steps: 0, kept: Kept::Stored })
 }

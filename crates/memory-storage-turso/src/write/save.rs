@@ -3,7 +3,7 @@
 use memory_core::envelope::Codec;
 use memory_core::learning::{Evidence, Lesson};
 use memory_core::recall::document::Document;
-use memory_core::store::{Save, Written};
+use memory_core::store::{Kept, Save, Written};
 use memory_core::{Episode, Error, MetadataValue, Result, Step};
 
 use super::{Plan, applied, blob, hex, integer, optional_integer, require_text, text};
@@ -131,7 +131,11 @@ pub(super) fn plan(save: &Save, codec: Codec) -> Result<Plan> {
         }
         let unsigned = |n: i64| u64::try_from(n).unwrap_or(0);
         match applied {
-            Some(version) => Ok(Written { version: unsigned(version), steps }),
+            // A replay says what is stored by now, which may be a later version.
+            Some(version) => {
+                let version = unsigned(current.unwrap_or(version));
+                Ok(Written { version, steps, kept: Kept::Stored })
+            }
             None => Err(Error::Conflict { id, base, current: current.map_or(0, unsigned) }),
         }
     }))
