@@ -25,7 +25,7 @@ impl Database {
 
     /// Brings the schema up to date, unless that was done before.
     pub(crate) async fn ready(&self) -> Result<()> {
-        let migrate = || schema::migrate(&self.transport, &self.name);
+        let migrate = || schema::migrate(&self.transport, schema::MIGRATIONS, &self.name);
         self.schema.get_or_try_init(migrate).await.copied()
     }
 

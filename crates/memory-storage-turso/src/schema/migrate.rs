@@ -7,15 +7,15 @@ use crate::batch::{Access, Batch, Statement, Value};
 use crate::columns::Columns;
 use crate::transport::Transport;
 
-/// One numbered step of the schema.
-struct Migration {
-    number: i64,
-    name: &'static str,
-    sql: &'static str,
+/// One numbered step of a schema.
+pub(crate) struct Migration {
+    pub(crate) number: i64,
+    pub(crate) name: &'static str,
+    pub(crate) sql: &'static str,
 }
 
-/// Every step there is, in order.
-const MIGRATIONS: &[Migration] =
+/// Every step of the durable store, in order.
+pub(crate) const MIGRATIONS: &[Migration] =
     &[Migration { number: 1, name: "episodes", sql: include_str!("migrations/0001_episodes.sql") }];
 
 const CREATE_LEDGER: &str = "\
@@ -32,18 +32,17 @@ const TABLES: &str = "SELECT count(*), count(*) FILTER (WHERE name = 'migrations
      FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' \
      AND name NOT LIKE 'libsql_%'";
 
-/// The newest step this build knows.
-fn newest() -> i64 {
-    MIGRATIONS.iter().map(|m| m.number).max().unwrap_or(0)
-}
-
-/// Applies what is missing. `database` names the database in errors.
-pub(crate) async fn migrate(transport: &Transport, database: &str) -> Result<()> {
-    let applied = applied(transport, database).await?;
-    for migration in MIGRATIONS.iter().skip(applied) {
+/// Applies what is missing of `migrations`. `database` names the database in errors.
+pub(crate) async fn migrate(
+    transport: &Transport,
+    migrations: &[Migration],
+    database: &str,
+) -> Result<()> {
+    let applied = applied(transport, migrations, database).await?;
+    for migration in migrations.iter().skip(applied) {
         if let Err(e) = apply(transport, migration).await {
             // Another process may have been quicker; then its record made ours fail, and all is well.
-            if self::applied(transport, database).await? < migration.number as usize {
+            if self::applied(transport, migrations, database).await? < migration.number as usize {
                 return Err(e);
             }
         }
@@ -52,7 +51,7 @@ pub(crate) async fn migrate(transport: &Transport, database: &str) -> Result<()>
 }
 
 /// How many steps the database has seen. Refuses one that is not ours, newer, or different.
-async fn applied(transport: &Transport, database: &str) -> Result<usize> {
+async fn applied(transport: &Transport, migrations: &[Migration], database: &str) -> Result<usize> {
     let (tables, ledger) = tables(transport).await?;
     if !ledger {
         return if tables == 0 { Ok(0) } else { Err(foreign(database)) };
@@ -67,8 +66,8 @@ async fn applied(transport: &Transport, database: &str) -> Result<usize> {
     for (i, row) in rows.iter().enumerate() {
         let mut columns = Columns::new(row.clone());
         let (number, name, checksum) = (columns.integer()?, columns.text()?, columns.text()?);
-        let Some(known) = MIGRATIONS.get(i).filter(|m| m.number == number) else {
-            return Err(newer(database, number.max(rows.len() as i64)));
+        let Some(known) = migrations.get(i).filter(|m| m.number == number) else {
+            return Err(newer(database, number.max(rows.len() as i64), migrations.len()));
         };
         if checksum != fingerprint(known.sql) {
             return Err(Error::Refused {
@@ -122,9 +121,9 @@ fn foreign(database: &str) -> Error {
     }
 }
 
-fn newer(database: &str, number: i64) -> Error {
+fn newer(database: &str, number: i64, known: usize) -> Error {
     Error::Refused {
-        problem: format!("{database} has schema {number}, this build knows up to {}", newest()),
+        problem: format!("{database} has schema {number}, this build knows up to {known}"),
         hint: "upgrade memory-mcp".into(),
     }
 }

@@ -8,4 +8,4 @@ mod migrate;
 #[cfg(test)]
 mod plan_guard;
 
-pub(crate) use migrate::migrate;
+pub(crate) use migrate::{MIGRATIONS, Migration, migrate};

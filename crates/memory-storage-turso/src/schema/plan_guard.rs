@@ -33,7 +33,7 @@ const MAY_BE_SCANNED: &[&str] = &[
 async fn transport(directory: &tempfile::TempDir) -> Transport {
     let config = TursoConfig::at(directory.path().join("memory.db"));
     let transport = Transport::Local(LocalTransport::open(config, Arc::default()).unwrap());
-    super::migrate(&transport, "test").await.unwrap();
+    super::migrate(&transport, super::MIGRATIONS, "test").await.unwrap();
     transport
 }
 
