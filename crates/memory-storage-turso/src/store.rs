@@ -110,6 +110,21 @@ impl TursoStore {
         self.database.close().await;
     }
 
+    /// Runs chunks in order: the transport commits one and meanwhile the next is made ready for it.
+    async fn run_chunks(&self, chunks: Vec<Vec<Plan>>) -> Result<Vec<Vec<Result<Written>>>> {
+        let alone = chunks.len() == 1;
+        stream::iter(chunks)
+            .map(|chunk| self.run_plans(chunk))
+            .buffered(CHUNKS_AT_A_TIME)
+            .try_collect()
+            .await
+            // One chunk may have failed without any effect; its neighbours may be written.
+            .map_err(|e| match e {
+                e if alone => e,
+                e => Error::Unknown { reason: format!("some of many writes are missing: {e}") },
+            })
+    }
+
     /// Runs planned writes as one batch. One that the engine refuses is found by running each alone.
     async fn run_plans(&self, plans: Vec<Plan>) -> Result<Vec<Result<Written>>> {
         match self.run_batch(&plans).await {
@@ -185,13 +200,7 @@ impl EpisodeStore for TursoStore {
                 Err(e) => slots.push(Some(Err(e))),
             }
         }
-        // The transport commits one after the other and meanwhile the next is made ready for it.
-        let results: Vec<_> = stream::iter(chunks(plans))
-            .map(|chunk| self.run_plans(chunk))
-            .buffered(CHUNKS_AT_A_TIME)
-            .try_collect()
-            .await?;
-        let mut results = results.into_iter().flatten();
+        let mut results = self.run_chunks(chunks(plans)).await?.into_iter().flatten();
         let missing = || Error::Engine {
             context: "a write".into(),
             message: "the database gave no result for it".into(),

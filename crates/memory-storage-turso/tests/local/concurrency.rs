@@ -289,3 +289,23 @@ async fn large_writes_and_pages_are_cut_to_size() {
     let over = Write::AppendSteps(memory_testkit::story::steps_of(&episodes[0], &["x"]));
     write(&store, over).await.unwrap();
 }
+
+/// With several batches on the way, "nothing was written" would be a guess.
+#[tokio::test]
+async fn failure_between_batches_is_unknown_and_may_be_repeated() {
+    let (_directory, path) = database();
+    let config = TursoConfig { busy_timeout: Duration::from_millis(50), ..TursoConfig::at(&path) };
+    let store = TursoStore::open(config).await.unwrap();
+    let p = project("chunks");
+    let writes: Vec<_> =
+        (0..1500).map(|n| Write::Save(save_of(&running(&p, &format!("task {n}")), 0))).collect();
+    let holder = engine(&path).await;
+    holder.execute("BEGIN IMMEDIATE", ()).await.unwrap();
+    let error = store.write(writes.clone()).await.unwrap_err();
+    assert!(matches!(error, Error::Unknown { .. }), "{error}");
+    holder.execute("COMMIT", ()).await.unwrap();
+    for result in store.write(writes).await.unwrap() {
+        result.unwrap();
+    }
+    assert_eq!(store.counts(&only(&p)).await.unwrap().episodes["running"], 1500);
+}
