@@ -1,13 +1,18 @@
-//! Recall on recorded runs of real agents.
+//! Recall on recorded runs of real agents: 2,511 interactive coding tasks.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, reason = "tests")]
 
+#[path = "support/recorded.rs"]
+mod recorded;
 mod support;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
+use memory_core::recall::tokens::estimate;
 use memory_core::{Episode, OutcomeKind};
-use support::{Index, intercode, recorded_runs};
+use recorded::{Random, intercode, recorded_runs, scored_lessons};
+use support::Index;
 
+/// A file holds the runs of one agent.
 const FILES: &[(&str, &str)] = &[
     ("bash", "ic_bash_multiturn_gpt-3.5_10_turns_fs_1"),
     ("bash", "ic_bash_multiturn_gpt-4_10_turns_fs_1"),
@@ -19,6 +24,11 @@ const FILES: &[(&str, &str)] = &[
     ("ctf", "ic_ctf_multiturn_gpt-4_10_turns"),
 ];
 
+/// Every how manieth run asks, to keep the test short.
+const SAMPLE: usize = 9;
+
+const BUDGET: usize = 1000;
+
 fn index() -> Option<Index> {
     let dir = recorded_runs()?.join("intercode");
     let mut index = Index::default();
@@ -29,10 +39,15 @@ fn index() -> Option<Index> {
     Some(index)
 }
 
+fn agent(e: &Episode) -> &str {
+    &e.context.tags[0]
+}
+
 fn solved(e: &Episode) -> bool {
     e.outcome.as_ref().unwrap().kind == OutcomeKind::Success
 }
 
+/// A third of the words dropped, others replaced. Written for this test; recall has its own list.
 const SYNONYMS: &[(&str, &str)] = &[
     ("find", "locate"),
     ("list", "enumerate"),
@@ -60,191 +75,121 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("cars", "automobiles"),
     ("search", "look"),
     ("print", "output"),
-    ("than", "over"),
     ("each", "every"),
     ("year", "annum"),
-    ("whose", "having"),
 ];
 
-fn paraphrase(task: &str, seed: u64) -> String {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let mut next = move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
+fn paraphrase(task: &str, random: &mut Random) -> String {
+    let said = |word: &str| {
+        let bare = word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
+        SYNONYMS.iter().find(|(own, _)| *own == bare).map_or(word, |(_, other)| *other).to_owned()
     };
-    let words: Vec<&str> = task.split_whitespace().collect();
-    let kept: Vec<String> = words
-        .iter()
-        .filter(|_| next() % 3 != 0)
-        .map(|w| {
-            let bare = w.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
-            SYNONYMS.iter().find(|(a, _)| *a == bare).map_or(w.to_string(), |(_, b)| b.to_string())
-        })
-        .collect();
+    let words = task.split_whitespace().filter(|_| random.below(3) > 0);
+    let kept: Vec<String> = words.map(said).collect();
     if kept.is_empty() { task.to_owned() } else { kept.join(" ") }
 }
 
-fn figures(index: &Index, name: &str, ask: &dyn Fn(&str, u64) -> String) {
-    let lessons = index.scored_lessons();
+/// In percent of the questions: first result is a solved run of the same task; it shows the action
+/// that solved it. Only tasks that another agent solved are asked for, its runs being the only
+/// ones visible.
+fn helpfulness(index: &Index, name: &str, ask: &mut dyn FnMut(&str) -> String) -> (f64, f64) {
+    let lessons = scored_lessons(index);
     let mut by_task: HashMap<&str, Vec<&Episode>> = HashMap::new();
     for e in &index.episodes {
         by_task.entry(&e.task_description).or_default().push(e);
     }
-    let (mut n, mut first, mut action, mut none, mut base, mut cand) = (0, 0, 0, 0, 0, 0);
-    let mut tokens = Vec::new();
-    let mut misses = Vec::new();
-    for (i, e) in index.episodes.iter().enumerate() {
-        let agent = &e.context.tags[0];
-        if i % 5 != 0 {
-            continue;
-        }
-        let others: Vec<_> = by_task[e.task_description.as_str()]
+    let (mut asked, mut first, mut action, mut tokens) = (0, 0, 0, Vec::new());
+    for e in index.episodes.iter().step_by(SAMPLE) {
+        let visible = |other: &Episode| agent(other) != agent(e);
+        let solutions: Vec<&&Episode> = by_task[e.task_description.as_str()]
             .iter()
-            .filter(|o| &o.context.tags[0] != agent && solved(o))
+            .filter(|other| visible(other) && solved(other))
             .collect();
-        if others.is_empty() {
+        if solutions.is_empty() {
             continue;
         }
-        n += 1;
-        let task = ask(&e.task_description, i as u64);
-        let (ranking, recall) =
-            index.recall(&task, 1000, &lessons, &|o| &o.context.tags[0] != agent);
-        let mut q = memory_core::recall::RecallQuery::new(&task, memory_core::store::Scope::All);
-        q.limit = 5;
-        let found = index.search(&q, &|o| &o.context.tags[0] != agent);
-        let by_id: HashMap<_, _> = index.episodes.iter().map(|e| (e.id, e)).collect();
-        base += usize::from(
-            found.hits.first().is_some_and(|h| by_id[&h.id].task_description == e.task_description),
-        );
-        cand += usize::from(
-            found.hits.iter().any(|h| by_id[&h.id].task_description == e.task_description),
-        );
-        if std::path::Path::new("/tmp/dump").exists() {
-            println!("JSON\t{}\t{}", recall.tokens, recall.to_json());
-            println!(
-                "TEXT\t{}\t{}",
-                memory_core::recall::tokens::estimate(&recall.to_text()),
-                serde_json::to_string(&recall.to_text()).unwrap()
-            );
-        }
+        asked += 1;
+        let (ranking, recall) = index.recall(&ask(&e.task_description), BUDGET, &lessons, &visible);
         tokens.push(recall.tokens);
-        assert!(recall.tokens <= 1000);
-        match ranking.results.first() {
-            None => {
-                none += 1;
-                if std::path::Path::new("/tmp/feat").exists() {
-                    eprintln!("NONE {task} | {}", e.task_description);
-                }
-            }
-            Some(r) => {
-                if r.episode.task_description == e.task_description && solved(&r.episode) {
-                    first += 1;
-                } else {
-                    misses.push(format!(
-                        "{task}\n     wanted {}\n     got    {} {}",
-                        e.task_description,
-                        r.episode.task_description,
-                        r.why.join(";")
-                    ));
-                }
-                let goal = others.iter().any(|o| {
-                    recall.items[0].done.iter().any(|d| d == o.steps.last().unwrap().action.trim())
-                });
-                action += usize::from(goal);
-            }
-        }
+        let Some(best) = ranking.results.first() else { continue };
+        let same = best.episode.task_description == e.task_description;
+        first += usize::from(same && solved(&best.episode));
+        let shown = &recall.items[0].done;
+        let solves =
+            |s: &&&Episode| shown.iter().any(|d| d == s.steps.last().unwrap().action.trim());
+        action += usize::from(solutions.iter().any(solves));
     }
     tokens.sort_unstable();
+    let percent = |n: usize| 100.0 * n as f64 / asked as f64;
     println!(
-        "{name}: bm25 first {:.1}% in candidates {:.1}%",
-        100.0 * base as f64 / n as f64,
-        100.0 * cand as f64 / n as f64
+        "{name}: {asked} questions, first is a solved run of the task {:.1}%, with the action that \
+         solved it {:.1}%, median {} tokens",
+        percent(first),
+        percent(action),
+        tokens[tokens.len() / 2]
     );
-    println!(
-        "{name}: n {n} first {:.1}% action {:.1}% nothing {none} median tokens {} p95 {}",
-        100.0 * first as f64 / n as f64,
-        100.0 * action as f64 / n as f64,
-        tokens[tokens.len() / 2],
-        tokens[tokens.len() * 95 / 100]
-    );
-    for m in misses.iter().step_by(misses.len() / 6 + 1) {
-        println!("   miss {m}");
-    }
+    (percent(first), percent(action))
 }
 
 #[test]
-fn explore() {
+fn a_solved_run_of_the_task_comes_first_and_shows_its_solution() {
     let Some(index) = index() else { return };
-    let t = std::time::Instant::now();
-    if !std::path::Path::new("/tmp/quick").exists() {
-        figures(&index, "exact", &|t, _| t.to_owned());
+    let (first, action) = helpfulness(&index, "exact", &mut str::to_owned);
+    assert!(first >= 95.0 && action >= 90.0);
+    let mut random = Random::default();
+    let (first, action) =
+        helpfulness(&index, "paraphrase", &mut |task| paraphrase(task, &mut random));
+    assert!(first >= 80.0 && action >= 75.0);
+}
+
+#[test]
+fn both_runs_of_a_task_come_first_the_solved_one_before_the_other() {
+    let Some(index) = index() else { return };
+    let task =
+        "Change directory to the directory containing the executable file of command \"python\"";
+    let (_, recall) = index.recall(task, 500, &scored_lessons(&index), &|_| true);
+    let [solved, partial, ..] = &recall.items[..] else { panic!("{recall:?}") };
+    assert_eq!((solved.outcome.as_str(), solved.reward), ("success", Some(1.0)));
+    assert_eq!(solved.done, ["cd $(dirname $(which python))"]);
+    assert_eq!((partial.outcome.as_str(), partial.reward), ("partial", Some(0.68)));
+    assert_eq!(partial.done[0], "cd \"$(dirname \"$(which python)\")\"");
+    assert!(recall.items.iter().take(2).all(|item| item.why.starts_with("same task")));
+}
+
+#[test]
+fn words_that_have_nothing_to_do_with_each_other_recall_nothing() {
+    let Some(index) = index() else { return };
+    let words: BTreeSet<&str> =
+        index.episodes.iter().flat_map(|e| e.task_description.split_whitespace()).collect();
+    let words: Vec<&str> = words.into_iter().collect();
+    let mut random = Random::default();
+    let mut nothing = 0;
+    for i in 0..200 {
+        let query: Vec<&str> = (0..5 + i % 8).map(|_| words[random.below(words.len())]).collect();
+        let (ranking, recall) = index.recall(&query.join(" "), BUDGET, &[], &|_| true);
+        assert_eq!(ranking.results.is_empty(), recall.nothing_relevant.is_some());
+        nothing += usize::from(ranking.results.is_empty());
     }
-    println!("{:?}", t.elapsed());
-    figures(&index, "paraphrase", &|t, i| paraphrase(t, i + 1));
-    if std::path::Path::new("/tmp/quick").exists() {
-        return;
-    }
-    // Unrelated: words of the index, mixed.
-    let mut words: Vec<String> = index
-        .episodes
-        .iter()
-        .flat_map(|e| e.task_description.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
-        .collect::<HashSet<_>>()
-        .into_iter()
-        .collect();
-    words.sort();
-    let mut state = 12345u64;
-    let mut next = move |n: usize| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state % n as u64) as usize
-    };
-    for len in [5, 8, 12] {
-        let mut nothing = 0;
-        for _ in 0..200 {
-            let q: Vec<&str> = (0..len).map(|_| words[next(words.len())].as_str()).collect();
-            let (r, _) = index.recall(&q.join(" "), 500, &[], &|_| true);
-            if r.results.is_empty() {
-                nothing += 1
-            } else if nothing % 25 == 3 {
-                println!(
-                    "   {q:?} -> {} {:?}",
-                    r.results[0].episode.task_description, r.results[0].why
-                );
-            }
+    println!("unrelated words: nothing relevant for {nothing} of 200");
+    assert!(nothing >= 180);
+    let (_, recall) = index.recall("zyxwv qqqq flurble", BUDGET, &[], &|_| true);
+    assert!(recall.items.is_empty() && recall.nothing_relevant.is_some());
+}
+
+#[test]
+fn no_budget_is_exceeded_and_more_budget_keeps_the_best_result() {
+    let Some(index) = index() else { return };
+    let lessons = scored_lessons(&index);
+    for e in index.episodes.iter().step_by(97) {
+        let mut best = None;
+        for budget in [120, 150, 200, 300, 500, 1000, 2000, 5000] {
+            let (_, recall) = index.recall(&e.task_description, budget, &lessons, &|_| true);
+            assert_eq!(recall.tokens, estimate(&recall.to_json()));
+            assert!(recall.tokens <= budget, "{} of {budget}", recall.tokens);
+            assert!(estimate(&recall.to_text()) <= budget);
+            let first = recall.items.first().map(|item| item.id);
+            assert!(first.is_some(), "nothing fits {budget}: {}", recall.to_json());
+            assert_eq!(first, *best.get_or_insert(first));
         }
-        println!("unrelated {len}: nothing {nothing} of 200");
-    }
-    for t in [
-        "What are the names of poker players, ordered ascending by the number of final tables they have made?",
-        "Write a function to find the first duplicate element in a given array of integers.",
-    ] {
-        let (_, recall) = index.recall(t, 1000, &index.scored_lessons(), &|_| true);
-        println!("{}\n{}", recall.to_json(), recall.to_text());
-    }
-    let (_, recall) = index.recall(
-        "Change directory to the directory containing the executable file of command \"python\"",
-        500,
-        &index.scored_lessons(),
-        &|_| true,
-    );
-    println!("{}\n{}", recall.to_json(), recall.to_text());
-    let mut lessons = index.scored_lessons();
-    lessons.sort_by_key(|l| std::cmp::Reverse(l.stats.uses));
-    println!("{} lessons", lessons.len());
-    for l in lessons.iter().take(60) {
-        println!(
-            "{} {} | {} => {} ({}/{}, {:.2})",
-            l.lesson.lesson_kind.as_str(),
-            l.lesson.task_type,
-            l.lesson.condition,
-            l.lesson.action,
-            l.stats.successes,
-            l.stats.uses,
-            l.stats.confidence(support::NOW)
-        );
     }
 }

@@ -255,6 +255,9 @@ pub fn action_text(step: &Step) -> String {
 /// `text` on one line, cut to `max` characters.
 pub fn one_line(text: &str, max: usize) -> String {
     let mut out = String::new();
+    if max == 0 {
+        return out;
+    }
     for word in text.split_whitespace() {
         if !out.is_empty() {
             out.push(' ');

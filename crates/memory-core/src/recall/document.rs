@@ -136,7 +136,11 @@ mod tests {
         let document = Document::of(&episode);
         assert_eq!(document.task, "fix the login test");
         assert_eq!(document.context, "bugfix auth acm site acmesit");
-        assert!(document.steps.starts_with("bash pytest test test login py teststestloginpi"));
+        assert!(
+            document
+                .steps
+                .starts_with("bash pytest test test login py testloginpi teststestloginpi")
+        );
         assert!(document.steps.contains("assert error") && document.steps.contains("first"));
         assert!(document.steps.ends_with(" last"));
         assert_eq!(document.reflection, "token expiri was wrong freez the clock");

@@ -6,13 +6,6 @@ use super::render::json_tokens;
 use crate::episode::OutcomeKind;
 use crate::learning::trace::{action_text, deciding_step, one_line, telling_steps};
 
-/// Characters of the task: where it is the query itself, a reminder is enough.
-const SAME_TASK_CHARS: usize = 60;
-const TASK_CHARS: usize = 200;
-
-/// Characters of a task that has to fit anywhere.
-const SHORTEST_TASK_CHARS: usize = 24;
-
 /// Characters of an action that did not decide the run.
 const ACTION_CHARS: usize = 120;
 
@@ -20,7 +13,7 @@ const ACTION_CHARS: usize = 120;
 const LINE_CHARS: usize = 200;
 
 /// Lengths that are tried, in characters, for a deciding action that does not fit as a whole.
-const SHORTENED: [usize; 6] = [2000, 1000, 500, 250, 120, 60];
+const SHORTENED: [usize; 6] = [2000, 1000, 500, 240, 120, 60];
 
 /// Actions and lines of the best result, and of each that follows it.
 const BEST_ACTIONS: usize = 5;
@@ -31,35 +24,23 @@ const OTHER_LINES: usize = 1;
 /// The item of a ranked episode in at most `allowance` tokens; `None` when not even its id fits.
 ///
 /// What matters most is put in first: the outcome, then the action that decided the run (of a
-/// success word for word if it fits), then what to do next time, then other actions.
+/// success word for word, even if task and reason have to be shortened for it), then what to do
+/// next time, then other actions.
 pub(super) fn fit(ranked: &Ranked, place: usize, allowance: usize) -> Option<RecallItem> {
-    let mut item = bare(ranked, allowance)?;
     let (max_actions, max_lines) =
         if place == 0 { (BEST_ACTIONS, BEST_LINES) } else { (OTHER_ACTIONS, OTHER_LINES) };
-    let episode = &ranked.episode;
-    let mut done: Vec<(usize, String)> = Vec::new();
-    let deciding = deciding_step(episode);
-    if let Some(text) = deciding.and_then(|i| episode.steps.get(i)).map(action_text) {
-        let solved = episode.outcome.as_ref().is_some_and(|o| o.kind == OutcomeKind::Success);
-        let full = if solved { text.clone() } else { one_line(&text, 2 * ACTION_CHARS) };
-        let cuts = SHORTENED.iter().map(|&max| one_line(&text, max));
-        for candidate in std::iter::once(full).chain(cuts) {
-            item.done = vec![candidate];
-            if json_tokens(&item) <= allowance {
-                break;
-            }
-            item.done.clear();
-        }
-        done.extend(deciding.zip(item.done.first().cloned()));
-    }
+    let steps = &ranked.episode.steps;
+    let deciding = deciding_step(&ranked.episode);
+    let decision = deciding.and_then(|i| steps.get(i)).map(action_text);
+    let mut item = with_decision(ranked, decision.as_deref(), allowance)?;
+    let mut done: Vec<(usize, String)> =
+        deciding.zip(item.done.first().cloned()).into_iter().collect();
     add_lines(&mut item, ranked, max_lines, allowance);
-    for index in telling_steps(episode) {
+    let others = telling_steps(&ranked.episode).into_iter().filter(|i| Some(*i) != deciding);
+    for (index, step) in others.filter_map(|i| Some((i, steps.get(i)?))) {
         if done.len() >= max_actions {
             break;
         }
-        let Some(step) = episode.steps.get(index).filter(|_| Some(index) != deciding) else {
-            continue;
-        };
         done.push((index, one_line(&action_text(step), ACTION_CHARS)));
         done.sort_by_key(|&(i, _)| i);
         let before = std::mem::replace(&mut item.done, texts(&done));
@@ -75,25 +56,53 @@ fn texts(done: &[(usize, String)]) -> Vec<String> {
     done.iter().map(|(_, text)| text.clone()).collect()
 }
 
-/// Id, task, outcome, reward and reason; in short form if there is little room.
-fn bare(ranked: &Ranked, allowance: usize) -> Option<RecallItem> {
+/// The item with the deciding action alone, as whole as possible.
+fn with_decision(ranked: &Ranked, decision: Option<&str>, allowance: usize) -> Option<RecallItem> {
+    let fits = |item: &RecallItem| json_tokens(item) <= allowance;
+    let outcome = ranked.episode.outcome.as_ref();
+    let solved = outcome.is_some_and(|outcome| outcome.kind == OutcomeKind::Success);
+    if let Some(whole) = decision.filter(|_| solved) {
+        let wholes = HEADS.iter().map(|head| bare(ranked, head, Some(whole.to_owned())));
+        if let Some(item) = wholes.into_iter().find(fits) {
+            return Some(item);
+        }
+    }
+    let head = HEADS.iter().find(|head| fits(&bare(ranked, head, None)))?;
+    let longest = if solved { usize::MAX } else { 2 * ACTION_CHARS };
+    let cuts = SHORTENED.iter().filter(|max| **max <= longest);
+    let cut = cuts.filter_map(|max| Some(bare(ranked, head, Some(one_line(decision?, *max)))));
+    Some(cut.into_iter().find(fits).unwrap_or_else(|| bare(ranked, head, None)))
+}
+
+/// How much of task and reason an item begins with.
+struct Head {
+    same_task_chars: usize,
+    task_chars: usize,
+    why_chars: usize,
+}
+
+/// From the usual to what fits anywhere. Where the task is the query itself, a reminder is enough.
+const HEADS: [Head; 4] = [
+    Head { same_task_chars: 60, task_chars: 200, why_chars: 200 },
+    Head { same_task_chars: 24, task_chars: 60, why_chars: 60 },
+    Head { same_task_chars: 24, task_chars: 24, why_chars: 0 },
+    Head { same_task_chars: 0, task_chars: 0, why_chars: 0 },
+];
+
+/// Id, task, outcome, reward and reason, and one action if there is one.
+fn bare(ranked: &Ranked, head: &Head, action: Option<String>) -> RecallItem {
     let episode = &ranked.episode;
-    let max = if ranked.same_task { SAME_TASK_CHARS } else { TASK_CHARS };
-    let mut item = RecallItem {
+    let max = if ranked.same_task { head.same_task_chars } else { head.task_chars };
+    RecallItem {
         id: episode.id,
         task: one_line(&episode.task_description, max),
         outcome: episode.state().to_owned(),
         reward: episode.reward.as_ref().map(|r| (r.score * 1000.0).round() / 1000.0),
-        done: Vec::new(),
+        done: action.into_iter().collect(),
         lessons: Vec::new(),
-        why: ranked.why.join("; "),
+        why: one_line(&ranked.why.join("; "), head.why_chars),
         alike: u32::try_from(ranked.alike.len()).unwrap_or(u32::MAX),
-    };
-    if json_tokens(&item) > allowance {
-        item.task = one_line(&episode.task_description, SHORTEST_TASK_CHARS);
-        item.why = ranked.why.first().map_or(String::new(), |why| one_line(why, 40));
     }
-    (json_tokens(&item) <= allowance).then_some(item)
 }
 
 /// Reflection lines, those for next time first, without what the actions say already.

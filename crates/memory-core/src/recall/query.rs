@@ -34,7 +34,7 @@ impl RecallQuery {
     /// Tokens unless asked otherwise.
     pub const DEFAULT_BUDGET_TOKENS: usize = 1000;
     /// Fewer tokens cannot hold one result with its id.
-    pub const MIN_BUDGET_TOKENS: usize = 100;
+    pub const MIN_BUDGET_TOKENS: usize = 120;
 
     /// Everything about `task` in `scope`, with the default limit and budget.
     pub fn new(task: impl Into<String>, scope: Scope) -> Self {
@@ -166,6 +166,6 @@ mod tests {
         };
         assert!(problem(|q| q.task = " \n".into()).starts_with("task: is empty"));
         assert!(problem(|q| q.limit = 0).contains("from 1 to 50"));
-        assert!(problem(|q| q.budget_tokens = 99).contains("at least 100"));
+        assert!(problem(|q| q.budget_tokens = 119).contains("at least 120"));
     }
 }

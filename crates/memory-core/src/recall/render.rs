@@ -51,9 +51,11 @@ pub fn render(
         let has_more = !others.is_empty() || !lessons.is_empty();
         let share = if has_more { BEST_SHARE } else { 1.0 };
         budget.add(&mut recall.items, item::fit(best, 0, budget.share(share)));
-        add_lessons(&mut recall, &mut budget, ranking, lessons, now, query.budget_tokens);
-        for (place, other) in others.iter().enumerate() {
-            budget.add(&mut recall.items, item::fit(other, place + 1, budget.left));
+        if !recall.items.is_empty() {
+            add_lessons(&mut recall, &mut budget, ranking, lessons, now, query.budget_tokens);
+            for (place, other) in others.iter().enumerate() {
+                budget.add(&mut recall.items, item::fit(other, place + 1, budget.share(1.0)));
+            }
         }
     }
     finish(&mut recall, ranking, query.budget_tokens);
@@ -69,10 +71,11 @@ impl Budget {
         self.left = self.left.saturating_sub(tokens);
     }
 
-    /// A share of what is left; never so little that one short result could not fit.
+    /// A share of what is left for one element; never so little that a short one could not fit.
     fn share(&self, share: f64) -> usize {
-        let part = (self.left as f64 * share) as usize;
-        part.max(RecallQuery::MIN_BUDGET_TOKENS).min(self.left)
+        let left = self.left.saturating_sub(SEPARATOR);
+        let part = (left as f64 * share) as usize;
+        part.max(RecallQuery::MIN_BUDGET_TOKENS).min(left)
     }
 
     fn add<T: serde::Serialize>(&mut self, list: &mut Vec<T>, element: Option<T>) {
@@ -159,6 +162,8 @@ fn finish(recall: &mut Recall, ranking: &Ranking, budget: usize) {
         let left_out = ranking.results.len() - recall.items.len();
         recall.left_out = u32::try_from(left_out).unwrap_or(u32::MAX);
         recall.tokens = budget;
+        // Twice: the number is part of what is counted.
+        recall.tokens = estimate(&recall.to_json());
         recall.tokens = estimate(&recall.to_json());
         if recall.tokens <= budget {
             return;

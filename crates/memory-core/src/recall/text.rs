@@ -2,7 +2,7 @@
 //!
 //! A *run* is a stretch of letters and digits; a *compound* is runs tied by one or two of
 //! `_ - . / \ : @` (identifiers, paths, dotted names). Each run gives its term; a compound and a
-//! camelCase run also give their joined whole, so `getUserDetails`, `get_user_details` and
+//! camelCase run also give their joined whole (a path its names too), so `getUserDetails`, `get_user_details` and
 //! `get user details` find each other and the exact name still weighs more than its words.
 
 use std::collections::HashSet;
@@ -90,6 +90,8 @@ pub(super) fn for_each_term(text: &str, sink: &mut dyn FnMut(Term<'_>)) {
         let (gap, after) = split_before(after, is_word);
         if !is_tie(gap) {
             terms.end_compound();
+        } else if !gap.starts_with(['_', '-', '.']) {
+            terms.end_segment();
         }
         rest = after;
     }
@@ -144,11 +146,25 @@ struct Terms<'a> {
     /// The folded runs of the compound so far, and how many there are.
     compound: String,
     runs: usize,
+    /// The same of the segment at hand: one name of a path or of a qualified name.
+    segment: String,
+    segment_runs: usize,
+    /// Segments that ended before it.
+    segments: usize,
 }
 
 impl<'a> Terms<'a> {
     fn new(sink: &'a mut dyn FnMut(Term<'_>)) -> Self {
-        Terms { sink, unit: 0, lower: String::new(), compound: String::new(), runs: 0 }
+        Terms {
+            sink,
+            unit: 0,
+            lower: String::new(),
+            compound: String::new(),
+            runs: 0,
+            segment: String::new(),
+            segment_runs: 0,
+            segments: 0,
+        }
     }
 
     fn run(&mut self, run: &str) {
@@ -190,8 +206,11 @@ impl<'a> Terms<'a> {
             return;
         }
         self.runs += 1;
-        if self.compound.len() <= MAX_TERM_BYTES {
-            self.compound.push_str(run);
+        self.segment_runs += 1;
+        for name in [&mut self.compound, &mut self.segment] {
+            if name.len() <= MAX_TERM_BYTES {
+                name.push_str(run);
+            }
         }
         if run.is_ascii() || !run.contains(is_unspaced) {
             self.word(run);
@@ -218,13 +237,30 @@ impl<'a> Terms<'a> {
         }
     }
 
+    /// Gives a name inside a path as a whole: `login_test.py` of `auth/login_test.py`.
+    fn end_segment(&mut self) {
+        let mut name = std::mem::take(&mut self.segment);
+        if self.segment_runs > 1 && name.len() <= MAX_TERM_BYTES {
+            self.word(&name);
+        }
+        name.clear();
+        self.segment = name;
+        self.segment_runs = 0;
+        self.segments += 1;
+    }
+
     fn end_compound(&mut self) {
-        if self.runs > 1 && self.compound.len() <= MAX_TERM_BYTES {
-            let compound = std::mem::take(&mut self.compound);
+        if self.segments > 0 {
+            self.end_segment();
+        }
+        let mut compound = std::mem::take(&mut self.compound);
+        if self.runs > 1 && compound.len() <= MAX_TERM_BYTES {
             self.word(&compound);
         }
-        self.compound.clear();
-        self.runs = 0;
+        compound.clear();
+        self.compound = compound;
+        self.segment.clear();
+        (self.runs, self.segment_runs, self.segments) = (0, 0, 0);
         self.unit += 1;
     }
 
@@ -277,6 +313,7 @@ mod tests {
         assert_eq!(analyze("getUserDetails"), "get user detail getuserdetail");
         assert_eq!(analyze("get_user_details"), "get user detail getuserdetail");
         assert_eq!(analyze("/usr/local/bin"), "usr local bin usrlocalbin");
+        assert_eq!(analyze("src/login_test.py"), "src login test py logintestpi srclogintestpi");
         assert_eq!(analyze("HTTPServer std::io"), "http server httpserver std io stdio");
         assert_eq!(analyze("python3 3.14"), "python python3 3 14 314");
     }

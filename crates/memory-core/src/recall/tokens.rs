@@ -24,7 +24,7 @@ const LONGEST_NAME: usize = 16;
 /// |---|---|
 /// | word | 1, and 1 more for every 3 letters after the fifth |
 /// | word in capitals, letters next to digits, `camelCase` | 1 for every 2 letters |
-/// | mixed case next to digits, or longer than 16 letters | 2 for every 3 letters |
+/// | mixed case next to digits, or longer than 16 letters | 3 for every 4 letters |
 /// | digits | 1 for every 3, next to letters 1 for every 2 |
 /// | punctuation | 2 for every 3 characters of a run |
 /// | white space | 1 for a run, 2 for one of several lines; none for one space before a word |
@@ -56,7 +56,7 @@ fn word(run: &str, next_to_digits: bool) -> usize {
     let has_inner_capital = run.bytes().skip(1).any(|b| b.is_ascii_uppercase());
     let is_mixed = has_lower && has_inner_capital;
     if is_mixed && (next_to_digits || run.len() > LONGEST_NAME) {
-        (2 * run.len()).div_ceil(3)
+        (3 * run.len()).div_ceil(4)
     } else if has_inner_capital || next_to_digits {
         run.len().div_ceil(2)
     } else {

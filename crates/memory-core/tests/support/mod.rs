@@ -1,41 +1,27 @@
 //! An in-memory index with BM25 over the analyzed fields, and readers of recorded runs.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "test support")]
+#![expect(clippy::indexing_slicing, reason = "test support")]
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use memory_core::learning::{self, Evidence, Lesson, LessonStats, ScoredLesson};
+use memory_core::learning::{self, Evidence, Lesson, ScoredLesson};
 use memory_core::recall::document::Document;
 use memory_core::recall::{Candidates, FeedbackCounts, Ranking, Recall, RecallQuery, rank, render};
 use memory_core::store::{Scope, SearchHit, SearchResult};
-use memory_core::{
-    Episode, EpisodeId, LessonId, Outcome, OutcomeKind, RawJson, Reward, RewardSource, Step,
-    Timestamp,
-};
-use serde_json::Value;
-
-/// The folder of recorded runs beside the project, if it is there.
-pub fn recorded_runs() -> Option<PathBuf> {
-    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
-    if !dir.is_dir() {
-        println!("skipped: no recorded runs at {}", dir.display());
-        return None;
-    }
-    Some(dir)
-}
+use memory_core::{Episode, EpisodeId, LessonId, Timestamp};
 
 /// Episodes with an inverted index.
 #[derive(Default)]
-pub struct Index {
-    pub episodes: Vec<Arc<Episode>>,
+pub(crate) struct Index {
+    pub(crate) episodes: Vec<Arc<Episode>>,
+    pub(crate) feedback: HashMap<EpisodeId, FeedbackCounts>,
     postings: HashMap<String, Vec<(usize, f64)>>,
     lengths: Vec<f64>,
-    lessons: HashMap<LessonId, (Lesson, Vec<Evidence>)>,
+    pub(crate) lessons: HashMap<LessonId, (Lesson, Vec<Evidence>)>,
 }
 
 impl Index {
-    pub fn add(&mut self, mut episode: Episode) {
+    pub(crate) fn add(&mut self, mut episode: Episode) {
         episode.reward = episode.reward.take().or_else(|| learning::score(&episode));
         if episode.reflection.is_empty() {
             episode.reflection = learning::reflect(&episode);
@@ -67,7 +53,11 @@ impl Index {
     }
 
     /// The best of the episodes that `visible` lets through.
-    pub fn search(&self, query: &RecallQuery, visible: &dyn Fn(&Episode) -> bool) -> SearchResult {
+    pub(crate) fn search(
+        &self,
+        query: &RecallQuery,
+        visible: &dyn Fn(&Episode) -> bool,
+    ) -> SearchResult {
         let search = query.search();
         let documents = self.episodes.len() as f64;
         let average = self.lengths.iter().sum::<f64>() / documents.max(1.0);
@@ -88,7 +78,7 @@ impl Index {
             .map(|(place, score)| SearchHit {
                 id: self.episodes[place].id,
                 score,
-                feedback: Default::default(),
+                feedback: self.feedback.get(&self.episodes[place].id).copied().unwrap_or_default(),
             })
             .collect();
         hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.id.cmp(&b.id)));
@@ -96,7 +86,7 @@ impl Index {
         SearchResult { hits, documents: self.episodes.len() as u64, document_frequency }
     }
 
-    pub fn rank(&self, query: &RecallQuery, visible: &dyn Fn(&Episode) -> bool) -> Ranking {
+    pub(crate) fn rank(&self, query: &RecallQuery, visible: &dyn Fn(&Episode) -> bool) -> Ranking {
         let found = self.search(query, visible);
         let ids: std::collections::HashSet<EpisodeId> = found.hits.iter().map(|h| h.id).collect();
         let episodes: Vec<Arc<Episode>> =
@@ -105,23 +95,7 @@ impl Index {
         rank(query, &candidates, NOW)
     }
 
-    pub fn scored_lessons(&self) -> Vec<ScoredLesson> {
-        self.lessons
-            .values()
-            .map(|(lesson, evidence)| ScoredLesson {
-                lesson: lesson.clone(),
-                stats: LessonStats {
-                    uses: evidence.len() as u64,
-                    successes: evidence.iter().filter(|e| e.success).count() as u64,
-                    last_seen: evidence.iter().map(|e| e.at).max().unwrap(),
-                    ..LessonStats::default()
-                },
-                evidence: evidence.iter().take(5).map(|e| e.episode).collect(),
-            })
-            .collect()
-    }
-
-    pub fn recall(
+    pub(crate) fn recall(
         &self,
         task: &str,
         budget: usize,
@@ -137,43 +111,4 @@ impl Index {
 }
 
 /// When the tests take place.
-pub const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
-
-/// Runs of one intercode file, its name in the domain.
-pub fn intercode(text: &str, file: &str, tool: &str) -> Vec<Episode> {
-    let runs: serde_json::Map<String, Value> = serde_json::from_str(text).unwrap();
-    let episode = |(key, run): (String, Value)| {
-        let id = EpisodeId::derive(&[file.as_bytes(), key.as_bytes()]);
-        let task = run["query"].as_str().unwrap();
-        let mut episode = Episode::start(id, "default", task, NOW);
-        episode.task_type = tool.into();
-        episode.context.language = tool.into();
-        episode.context.tags = vec![file.into()];
-        let turns = &run["turn_history"];
-        let list = |name: &str| turns[name].as_array().cloned().unwrap_or_default();
-        let (seen, valid) = (list("observations"), list("valid_action"));
-        for (i, action) in list("actions").into_iter().enumerate() {
-            let observation = match &seen[i] {
-                Value::String(text) => text.clone(),
-                other => other.to_string(),
-            };
-            episode.steps.push(Step {
-                number: i as u32 + 1,
-                tool: tool.into(),
-                action: action.as_str().unwrap_or("").into(),
-                observation,
-                success: valid[i].as_bool(),
-                parameters: RawJson::parse(&format!("{{\"reward\":{}}}", turns["rewards"][i]))
-                    .unwrap(),
-                ..Step::default()
-            });
-        }
-        let score = run["summary"]["max_reward"].as_f64().unwrap();
-        episode.outcome = Some(Outcome::new(OutcomeKind::from_reward(score), ""));
-        let components = Default::default();
-        episode.reward = Some(Reward { score, source: RewardSource::Environment, components });
-        episode.ended_at = Some(NOW);
-        episode
-    };
-    runs.into_iter().map(episode).collect()
-}
+pub(crate) const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
