@@ -8,6 +8,7 @@
 //! - `payload`: episodes and steps as stored bytes
 //! - `database`: a transport whose schema is brought up to date before its first use
 //! - `transport`: runs a batch in one go; `transport::local` on a file, `transport::remote` on a server
+//! - [`pending`]: writes accepted on this machine that a remote database does not have yet
 //! - [`batch`]: statements, results
 //! - [`config`], [`metrics`]
 
@@ -18,6 +19,7 @@ mod database;
 pub mod metrics;
 mod names;
 mod payload;
+pub mod pending;
 mod read;
 mod schema;
 pub mod store;
