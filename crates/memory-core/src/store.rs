@@ -19,8 +19,9 @@ use crate::record::{Record, RecordKind};
 pub trait EpisodeStore: Send + Sync + 'static {
     /// Applies each write, durably, in order; each has its own result and a bad one fails alone.
     ///
-    /// When this returns `Ok`, every `Ok` inside is committed. An outer [`Error::Unknown`]
-    /// (crate::Error::Unknown) means that the same writes may be sent again, with the same ids.
+    /// When this returns `Ok`, every `Ok` inside is committed. An outer
+    /// [`Error::Unknown`](crate::Error::Unknown) means that the same writes may be sent again, with
+    /// the same ids.
     fn write(
         &self,
         writes: Vec<Write>,
@@ -61,7 +62,7 @@ pub trait EpisodeStore: Send + Sync + 'static {
         &self,
         ids: &[EpisodeId],
         lessons: &LessonQuery,
-    ) -> impl Future<Output = Result<(Vec<Option<Arc<Episode>>>, Vec<ScoredLesson>)>> + Send;
+    ) -> impl Future<Output = Result<Recollection>> + Send;
 
     /// What changed after `since`; `None` asks for the present watermark alone.
     fn changes(&self, since: Option<&Watermark>) -> impl Future<Output = Result<Changes>> + Send;
@@ -356,6 +357,15 @@ pub struct LessonQuery {
     pub limit: usize,
 }
 
+/// See [`EpisodeStore::recollect`].
+#[derive(Debug, Clone, Default)]
+pub struct Recollection {
+    /// In the order of the ids; `None`: not in this scope.
+    pub episodes: Vec<Option<Arc<Episode>>>,
+    /// Those with the most evidence first.
+    pub lessons: Vec<ScoredLesson>,
+}
+
 /// A position in the change feed of one database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Watermark {
@@ -370,7 +380,8 @@ pub struct Watermark {
 /// See [`EpisodeStore::changes`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changes {
-    /// In order; empty when nothing changed or when `jumped`.
+    /// In order; empty when no episode changed or when `jumped`. Lessons, feedback and relations move
+    /// the watermark without an entry.
     pub entries: Vec<Change>,
     /// Where the feed stands now.
     pub watermark: Watermark,

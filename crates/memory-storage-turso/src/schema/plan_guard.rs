@@ -167,6 +167,15 @@ async fn reads_find_their_rows_by_index() {
     }
 }
 
+/// Counting reads an index, never the payloads.
+#[tokio::test]
+async fn counting_touches_no_wide_row() {
+    let directory = tempfile::tempdir().unwrap();
+    let transport = transport(&directory).await;
+    let plan = plan(&transport, &crate::read::counts::counts(&Scope::All)).await;
+    assert!(plan.iter().any(|s| s.starts_with("SCAN episodes USING COVERING INDEX")), "{plan:#?}");
+}
+
 /// A page costs what it holds: it is read in the order of the index, and left when it is full.
 #[tokio::test]
 async fn pages_are_read_in_order_without_sorting() {
