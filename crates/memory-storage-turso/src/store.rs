@@ -6,8 +6,8 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use memory_core::envelope::Codec;
 use memory_core::learning::ScoredLesson;
 use memory_core::store::{
-    Changes, Counts, LessonQuery, ListQuery, Page, ScanPage, ScanQuery, Scope, SearchQuery,
-    SearchResult, Watermark, Write, Written,
+    Changes, Counts, LessonQuery, ListQuery, Page, Recollection, ScanPage, ScanQuery, Scope,
+    SearchQuery, SearchResult, Watermark, Write, Written,
 };
 use memory_core::{Episode, EpisodeId, EpisodeStore, Error, Result};
 
@@ -238,17 +238,13 @@ impl EpisodeStore for TursoStore {
         read::rows(self.database.run(batch).await?).into_iter().map(lessons::scored).collect()
     }
 
-    async fn recollect(
-        &self,
-        ids: &[EpisodeId],
-        query: &LessonQuery,
-    ) -> Result<(Vec<Option<Arc<Episode>>>, Vec<ScoredLesson>)> {
+    async fn recollect(&self, ids: &[EpisodeId], query: &LessonQuery) -> Result<Recollection> {
         let batch = read::read(vec![episodes::get(&query.scope, ids), lessons::lessons(query)]);
         let mut results = self.database.run(batch).await?;
         let scored = results.split_off(1);
         let episodes = episodes::in_order(ids, episodes::assemble(read::rows(results))?);
-        let scored = read::rows(scored).into_iter().map(lessons::scored).collect::<Result<_>>()?;
-        Ok((episodes, scored))
+        let lessons = read::rows(scored).into_iter().map(lessons::scored).collect::<Result<_>>()?;
+        Ok(Recollection { episodes, lessons })
     }
 
     async fn changes(&self, since: Option<&Watermark>) -> Result<Changes> {

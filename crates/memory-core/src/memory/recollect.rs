@@ -30,11 +30,11 @@ impl<S: EpisodeStore> Memory<S> {
             kinds: Vec::new(),
             limit: LESSONS,
         };
-        let (episodes, lessons) = self.store().recollect(&ids, &lessons).await?;
-        let episodes: Vec<_> = episodes.into_iter().flatten().collect();
+        let read = self.store().recollect(&ids, &lessons).await?;
+        let episodes: Vec<_> = read.episodes.into_iter().flatten().collect();
         let candidates = Candidates { found: &found, episodes: &episodes };
         let ranking = recall::rank(query, &candidates, self.now());
-        Ok(recall::render(query, &ranking, &lessons, self.now()))
+        Ok(recall::render(query, &ranking, &read.lessons, self.now()))
     }
 
     /// Records whether something recalled was of use. The last word per (subject, by) counts.

@@ -6,9 +6,9 @@
 //! - `synonyms`: words that say the same
 //! - [`document`]: what of an episode is searchable, by field
 //! - [`query`]: what is asked, and what comes back
-//! - [`rank`]: which episodes answer a query, in which order, and why
+//! - [`mod@rank`]: which episodes answer a query, in which order, and why
 //! - `relevance`: how much of a query an episode covers, and when that is nothing
-//! - [`render`]: the answer within its token budget, as JSON and as text
+//! - [`mod@render`]: the answer within its token budget, as JSON and as text
 //! - `needed`: the terms of a query and what each is worth
 //! - `item`: one episode within its share of the budget
 //! - [`tokens`]: an upper estimate of what a text costs in a model's context window
