@@ -4,10 +4,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use memory_core::EpisodeStore;
+use memory_core::store::Write;
 use memory_storage_turso::batch::{Access, Batch, Statement, Value};
-use memory_storage_turso::{RemoteConfig, RemoteTransport, RetryConfig};
+use memory_storage_turso::{RemoteConfig, RemoteTransport, RetryConfig, TursoStore};
 use memory_testkit::proxy::FaultProxy;
 use memory_testkit::sqld::{Options, Server};
+use memory_testkit::{generate, story};
 use tokio::task::JoinSet;
 
 use crate::config;
@@ -140,6 +143,78 @@ async fn a_hundred_clients_through_a_restart_with_and_without_jitter() {
             "jitter {jitter}: peak {} requests in 50 ms, {failed} calls failed, last failure \
              {recovered:?} after the server was back\n  {rates:?}",
             rates.iter().max().unwrap()
+        );
+    }
+}
+
+/// Statements of a save with metadata and lessons; without this crate each is a request.
+const STATEMENTS_OF_A_SAVE: usize = 7;
+
+/// A connection for every operation, a request for every statement, nothing gathered.
+struct Off(RemoteTransport);
+
+impl Off {
+    async fn save(&self, n: i64, payload: &str) {
+        for part in 0..STATEMENTS_OF_A_SAVE as i64 {
+            let text = if part == 0 { payload } else { "" };
+            let params = vec![Value::Integer(10_000 + n * 10 + part), Value::Text(text.to_owned())];
+            let statements = statement("INSERT INTO t VALUES (?1, ?2)", params);
+            self.0.run(Batch { access: Access::Write, statements }).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn saves_and_loads_with_everything_on_and_everything_off() {
+    let Some(server) = Server::start(Options::default()) else { return };
+    let proxy = FaultProxy::start(server.address()).await;
+    proxy.set_round_trip(Duration::from_millis(20));
+    let store = TursoStore::connect(config(proxy.url())).unwrap();
+    let off = RemoteConfig { idle_timeout: Duration::ZERO, max_group: 1, ..config(proxy.url()) };
+    let off = Off(RemoteTransport::new(off).unwrap());
+    store.ready().await.unwrap();
+    let table = statement("CREATE TABLE t(k INTEGER PRIMARY KEY, v TEXT)", vec![]);
+    off.0.run(Batch { access: Access::Write, statements: table }).await.unwrap();
+    let payload = "x".repeat(4096);
+    let project = story::project("measure");
+    for round in 0..3 {
+        let of = |n: u64| {
+            let mut episode = generate::episode(round, n, 2048);
+            episode.project = project.clone();
+            episode
+        };
+        let began = Instant::now();
+        for n in 0..50 {
+            let episode = of(n);
+            story::save(&store, &episode, 0).await.unwrap();
+            assert!(story::get(&store, &episode).await.is_some());
+        }
+        let one_on = began.elapsed() / 50;
+        let bulk: Vec<_> = (1000..2000).map(|n| Write::Save(story::save_of(&of(n), 0))).collect();
+        let began = Instant::now();
+        assert!(store.write(bulk).await.unwrap().iter().all(Result::is_ok));
+        let bulk_on = began.elapsed() / 1000;
+
+        let base = round as i64 * 1000;
+        let began = Instant::now();
+        for n in 0..20 {
+            off.save(base + n, &payload).await;
+            assert!(get(&off.0, n).await);
+        }
+        let one_off = began.elapsed() / 20;
+        let began = Instant::now();
+        for n in 20..220 {
+            off.save(base + n, &payload).await;
+        }
+        let bulk_off = began.elapsed() / 200;
+        let ratio = |off: Duration, on: Duration| off.as_secs_f64() / on.as_secs_f64();
+        println!(
+            "save and load: on {one_on:?}, off {one_off:?}, {:.1} times; bulk, each of 1,000: on \
+             {bulk_on:?} ({:.0}/s), off {bulk_off:?}, {:.0} times",
+            ratio(one_off, one_on),
+            1.0 / bulk_on.as_secs_f64(),
+            ratio(bulk_off, bulk_on),
         );
     }
 }
