@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::text::query_terms;
-use crate::episode::EpisodeId;
+use crate::episode::{EpisodeId, LessonId};
 use crate::error::{Error, Result};
 use crate::store::{Filter, Scope, SearchQuery};
 
@@ -135,6 +135,8 @@ pub struct RecallItem {
 /// One lesson that applies.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RecallLesson {
+    /// For feedback on it.
+    pub id: LessonId,
     /// When it applies.
     pub when: String,
     /// What to do.

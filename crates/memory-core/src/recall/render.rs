@@ -148,6 +148,7 @@ fn weight(lesson: &ScoredLesson) -> f64 {
 
 fn recall_lesson(scored: &ScoredLesson, confidence: f64) -> RecallLesson {
     RecallLesson {
+        id: scored.lesson.id,
         when: scored.lesson.condition.clone(),
         action: scored.lesson.action.clone(),
         worked: format!("{} of {}", scored.stats.successes, scored.stats.uses),
