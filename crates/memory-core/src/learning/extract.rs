@@ -92,7 +92,10 @@ fn tool_sequence(episode: &Episode) -> Option<Lesson> {
         sequence.push("…".into());
         sequence.extend(tail);
     }
-    let condition = "the course of a run".to_owned();
+    let condition = match task_type(episode) {
+        "" => "any task".to_owned(),
+        kind => format!("a task of type {kind}"),
+    };
     Some(lesson(episode, LessonKind::ToolSequence, condition, sequence.join(" → ")))
 }
 
@@ -146,9 +149,12 @@ fn error_recovery(episode: &Episode, recovery: &Recovery) -> Option<Lesson> {
     }
     let failed = shape_at(steps, recovery.failed)?;
     let next = shape_at(steps, recovery.next)?;
-    let action = if next == failed { format!("{next} with a changed call") } else { next };
+    // To try the same again, differently, is no news.
+    if next == failed {
+        return None;
+    }
     let condition = format!("{failed} fails with \"{}\"", recovery.signature);
-    Some(lesson(episode, LessonKind::ErrorRecovery, condition, action))
+    Some(lesson(episode, LessonKind::ErrorRecovery, condition, next))
 }
 
 fn decision_point(episode: &Episode, recovery: &Recovery) -> Option<Lesson> {
@@ -219,7 +225,7 @@ mod tests {
         let signature = "Table … doesn't exist";
         assert_eq!(
             says(&lessons, LessonKind::ToolSequence),
-            [("the course of a run", "SELECT → SHOW TABLES → SELECT")]
+            [("a task of type sql", "SELECT → SHOW TABLES → SELECT")]
         );
         assert_eq!(
             says(&lessons, LessonKind::ErrorRecovery),

@@ -23,7 +23,7 @@ pub fn reflect(episode: &Episode) -> Reflection {
     let Some(outcome) = &episode.outcome else { return Reflection::default() };
     let mut reflection = Reflection::default();
     let solved = outcome.kind == OutcomeKind::Success;
-    if !outcome.verdict.trim().is_empty() {
+    if says_something(&outcome.verdict) {
         let verdict = one_line(&outcome.verdict, VERDICT_CHARS);
         if solved { &mut reflection.worked } else { &mut reflection.failed }.push(verdict);
     }
@@ -42,6 +42,13 @@ pub fn reflect(episode: &Episode) -> Reflection {
         lines.truncate(MAX_LINES);
     }
     reflection
+}
+
+/// False for a verdict that only repeats the number which the reward holds already.
+fn says_something(verdict: &str) -> bool {
+    let verdict = verdict.trim().to_lowercase();
+    let names_number = ["reward", "best reward", "score"].iter().any(|s| verdict.starts_with(s));
+    !verdict.is_empty() && !(names_number && verdict.bytes().any(|b| b.is_ascii_digit()))
 }
 
 fn excerpt(text: &str) -> String {

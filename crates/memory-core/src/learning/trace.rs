@@ -72,6 +72,9 @@ const LOOKING: &[&str] = &[
     "which",
 ];
 
+/// Actions (lower case) that only say that the work is over.
+const SIGN_OFFS: &[&str] = &["done", "exit", "finish", "stop", "submit"];
+
 /// What went wrong in a step, in one line; `None` when nothing did, as far as one can see.
 ///
 /// The step's own `error` comes first. An observation is searched only when nobody said that the
@@ -172,23 +175,21 @@ fn works_again(steps: &[Step], from: usize, shape: Option<&str>) -> Option<usize
 }
 
 /// Indexes of the steps that tell what was done, most telling first: the step that decided the
-/// run, then what changed something, latest first, then the rest. Equal actions appear once.
+/// run, then what changed something, latest first, then the rest. Equal actions appear once; speech
+/// only where there is nothing else.
 pub fn telling_steps(episode: &Episode) -> Vec<usize> {
     let steps = &episode.steps;
-    let has_tools = steps.iter().any(|step| !step.tool.trim().is_empty());
-    let eligible = |step: &Step| has_tools != step.tool.trim().is_empty() || !has_tools;
-    let mut order: Vec<(u8, usize)> = Vec::new();
+    let only_speech = steps.iter().all(is_speech);
     let deciding = deciding_step(episode);
-    for (i, step) in steps.iter().enumerate().filter(|(_, step)| eligible(step)) {
-        let rank = match (Some(i) == deciding, step_error(step).is_some(), is_looking(step)) {
-            (true, ..) => 0,
-            (_, false, false) => 1,
-            (_, true, false) => 2,
-            (_, false, true) => 3,
-            (_, true, true) => 4,
-        };
-        order.push((rank, i));
-    }
+    let rank = |i: usize, step: &Step| match (step_error(step).is_some(), is_looking(step)) {
+        _ if Some(i) == deciding => 0,
+        (false, false) => 1,
+        (true, false) => 2,
+        (false, true) => 3,
+        (true, true) => 4,
+    };
+    let eligible = steps.iter().enumerate().filter(|(_, step)| only_speech || !is_speech(step));
+    let mut order: Vec<(u8, usize)> = eligible.map(|(i, step)| (rank(i, step), i)).collect();
     order.sort_by_key(|&(rank, i)| (rank, std::cmp::Reverse(i)));
     let mut seen = HashSet::new();
     order.retain(|&(_, i)| {
@@ -197,10 +198,15 @@ pub fn telling_steps(episode: &Episode) -> Vec<usize> {
     order.into_iter().map(|(_, i)| i).collect()
 }
 
+/// True for a step without a tool: something said or thought.
+fn is_speech(step: &Step) -> bool {
+    step.tool.trim().is_empty()
+}
+
 /// The step that decided a run: of a run that was not solved the one with the best reward of its
 /// own, if steps have any (`{"reward": 0.5}` among their parameters); else the last one that worked
 /// and, for tools that are called by name rather than by command line, changed something. For
-/// speech alone: the last words.
+/// speech alone: where most was said.
 pub fn deciding_step(episode: &Episode) -> Option<usize> {
     let solved = episode.outcome.as_ref().is_some_and(|o| o.kind == OutcomeKind::Success);
     if !solved && let Some(best) = best_rewarded(&episode.steps) {
@@ -210,11 +216,13 @@ pub fn deciding_step(episode: &Episode) -> Option<usize> {
         .steps
         .iter()
         .enumerate()
-        .filter(|(_, step)| !step.tool.trim().is_empty() && step_error(step).is_none())
+        .filter(|(_, step)| !is_speech(step) && step_error(step).is_none())
+        .filter(|(_, step)| !is_sign_off(step))
         .collect();
-    let (last, step) = match working.last() {
-        Some(&(i, step)) => (i, step),
-        None => return episode.steps.len().checked_sub(1),
+    let Some(&(last, step)) = working.last() else {
+        let acted = episode.steps.iter().rposition(|step| !is_speech(step));
+        let longest = episode.steps.iter().enumerate().max_by_key(|(_, step)| step.action.len());
+        return acted.or(longest.map(|(i, _)| i));
     };
     let tool = step.tool.to_ascii_lowercase();
     let by_name = !is_shell(&tool) && !tool.contains("sql");
@@ -223,6 +231,11 @@ pub fn deciding_step(episode: &Episode) -> Option<usize> {
         return Some(changing.map_or(last, |&(i, _)| i));
     }
     Some(last)
+}
+
+fn is_sign_off(step: &Step) -> bool {
+    let said = step.action.trim().trim_end_matches(['(', ')']).to_ascii_lowercase();
+    SIGN_OFFS.contains(&said.as_str())
 }
 
 /// The first of the steps with the highest reward above 0.

@@ -4,10 +4,12 @@ use super::query::RecallItem;
 use super::rank::Ranked;
 use super::render::json_tokens;
 use crate::episode::OutcomeKind;
-use crate::learning::trace::{action_text, deciding_step, one_line, telling_steps};
+use crate::learning::trace::{action_text, deciding_step, is_looking, one_line, telling_steps};
 
-/// Characters of an action that did not decide the run.
+/// Characters of an action that did not decide the run, and of one of the best result that changed
+/// something.
 const ACTION_CHARS: usize = 120;
+const BEST_ACTION_CHARS: usize = 240;
 
 /// Characters of one line of a reflection.
 const LINE_CHARS: usize = 200;
@@ -41,7 +43,9 @@ pub(super) fn fit(ranked: &Ranked, place: usize, allowance: usize) -> Option<Rec
         if done.len() >= max_actions {
             break;
         }
-        done.push((index, one_line(&action_text(step), ACTION_CHARS)));
+        let is_detailed = place == 0 && !is_looking(step);
+        let chars = if is_detailed { BEST_ACTION_CHARS } else { ACTION_CHARS };
+        done.push((index, one_line(&action_text(step), chars)));
         done.sort_by_key(|&(i, _)| i);
         let before = std::mem::replace(&mut item.done, texts(&done));
         if json_tokens(&item) > allowance {
@@ -68,7 +72,7 @@ fn with_decision(ranked: &Ranked, decision: Option<&str>, allowance: usize) -> O
         }
     }
     let head = HEADS.iter().find(|head| fits(&bare(ranked, head, None)))?;
-    let longest = if solved { usize::MAX } else { 2 * ACTION_CHARS };
+    let longest = if solved { usize::MAX } else { BEST_ACTION_CHARS };
     let cuts = SHORTENED.iter().filter(|max| **max <= longest);
     let cut = cuts.filter_map(|max| Some(bare(ranked, head, Some(one_line(decision?, *max)))));
     Some(cut.into_iter().find(fits).unwrap_or_else(|| bare(ranked, head, None)))

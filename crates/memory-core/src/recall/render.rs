@@ -17,7 +17,7 @@ const LESSONS_SHARE: f64 = 0.2;
 const MAX_LESSONS: usize = 3;
 
 /// Lessons below this are hearsay.
-const MIN_CONFIDENCE: f64 = 0.2;
+const MIN_CONFIDENCE: f64 = 0.3;
 
 /// Evidence ids given with a lesson; each costs as much as a sentence.
 const EVIDENCE_IDS: usize = 1;
@@ -106,7 +106,7 @@ fn add_lessons(
     let mut applicable: Vec<(f64, &ScoredLesson)> = lessons
         .iter()
         .filter(|lesson| !lesson.stats.is_wrong())
-        .filter(|lesson| applies(lesson, &ranking.results))
+        .filter(|lesson| applies(lesson, &ranking.results) && says_more_than_its_run(lesson))
         .map(|lesson| (lesson.stats.confidence(now), lesson))
         .filter(|(confidence, _)| *confidence >= MIN_CONFIDENCE)
         .collect();
@@ -133,6 +133,12 @@ fn subject(lesson: &ScoredLesson) -> &str {
     let quoted =
         lesson.lesson.condition.split_once('"').map(|(_, rest)| rest.trim_end_matches('"'));
     quoted.unwrap_or(lesson.lesson.lesson_kind.as_str())
+}
+
+/// The way one single run took is told by that run already.
+fn says_more_than_its_run(lesson: &ScoredLesson) -> bool {
+    let kind = lesson.lesson.lesson_kind;
+    lesson.stats.uses > 1 || !matches!(kind, LessonKind::ToolSequence | LessonKind::ContextPattern)
 }
 
 /// What tells most about the next step comes first.
