@@ -29,9 +29,9 @@ const FILE_PAGES: u64 = 8;
 /// The smallest share of its budget that memory pressure leaves the memory tier.
 const MIN_SHARE: f64 = 1.0 / 16.0;
 
-/// The number of the last invalidation that a fetch knew of when it began.
+/// When a fetch began, and the number of the last invalidation known then.
 #[derive(Debug, Clone, Copy)]
-pub struct FetchMark(u64);
+pub struct FetchMark(u64, Instant);
 
 #[derive(Default)]
 struct Invalidations {
@@ -142,12 +142,17 @@ impl Cache {
         entry
     }
 
+    /// The entry in memory, without counting as a use.
+    pub fn peek(&self, id: &EpisodeId) -> Option<Arc<Entry>> {
+        self.memory.peek(id)
+    }
+
     /// The entry in the file, taken into memory. Costs microseconds; nothing without a file.
     pub fn read_file(&self, id: EpisodeId, now: Instant) -> Option<Arc<Entry>> {
         let disk = self.disk.as_ref()?;
-        let mark = self.mark();
+        let mark = self.mark(now);
         let episode = Arc::new(disk.get(id)?);
-        let entry = Arc::new(Entry::new(Some(episode), now));
+        let entry = Arc::new(Entry::held(Some(episode), now));
         let invalidations = self.invalidations.lock();
         // Dropped while it was read: then it is not to be served either.
         if invalidations.overtook(mark, &id) {
@@ -163,20 +168,14 @@ impl Cache {
     }
 
     /// To be taken before a fetch begins.
-    pub fn mark(&self) -> FetchMark {
-        FetchMark(self.invalidations.lock().last)
+    pub fn mark(&self, now: Instant) -> FetchMark {
+        FetchMark(self.invalidations.lock().last, now)
     }
 
     /// Keeps what a fetch found for an id, unless it was invalidated since `mark`. Says whether it
     /// did.
-    pub fn fill(
-        &self,
-        mark: FetchMark,
-        id: EpisodeId,
-        episode: Option<&Arc<Episode>>,
-        now: Instant,
-    ) -> bool {
-        let entry = Arc::new(Entry::new(episode.cloned(), now));
+    pub fn fill(&self, mark: FetchMark, id: EpisodeId, episode: Option<&Arc<Episode>>) -> bool {
+        let entry = Arc::new(Entry::seen(episode.cloned(), mark.1));
         let invalidations = self.invalidations.lock();
         if invalidations.overtook(mark, &id) {
             self.metrics.refused_fills.add(1);
@@ -198,9 +197,9 @@ impl Cache {
         true
     }
 
-    /// Keeps what this process has just committed.
-    pub fn put(&self, episode: &Arc<Episode>, now: Instant) {
-        let entry = Arc::new(Entry::new(Some(episode.clone()), now));
+    /// Keeps what this process has just committed with a write that began at `began`.
+    pub fn put(&self, episode: &Arc<Episode>, began: Instant) {
+        let entry = Arc::new(Entry::seen(Some(episode.clone()), began));
         let mut invalidations = self.invalidations.lock();
         invalidations.note(episode.id);
         let newer = |held: u64| held > episode.version;

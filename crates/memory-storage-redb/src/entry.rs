@@ -18,14 +18,21 @@ use crate::weight;
 pub struct Entry {
     episode: Option<Arc<Episode>>,
     since: Instant,
+    current_at: Option<Instant>,
     weight: u64,
     uses: AtomicU32,
 }
 
 impl Entry {
-    pub(crate) fn new(episode: Option<Arc<Episode>>, since: Instant) -> Self {
+    /// What the database was seen to hold at `seen`.
+    pub(crate) fn seen(episode: Option<Arc<Episode>>, seen: Instant) -> Self {
+        Entry { current_at: Some(seen), ..Entry::held(episode, seen) }
+    }
+
+    /// What this cache holds; as current as the feed says.
+    pub(crate) fn held(episode: Option<Arc<Episode>>, since: Instant) -> Self {
         let weight = episode.as_ref().map_or(weight::ABSENT_BYTES, |e| weight::in_memory(e));
-        Entry { episode, since, weight, uses: AtomicU32::new(1) }
+        Entry { episode, since, current_at: None, weight, uses: AtomicU32::new(1) }
     }
 
     /// `None`: there is no such episode.
@@ -38,14 +45,19 @@ impl Entry {
         self.episode.as_ref().map_or(0, |e| e.version)
     }
 
-    /// How long after `confirmed`, when the database was last heard of, this counts as current.
-    pub fn budget(&self, ttl: Ttl, confirmed: Instant) -> Duration {
+    /// When this was last known to be current, given when the feed was last read to its end.
+    pub fn current_at(&self, confirmed: Option<Instant>) -> Option<Instant> {
+        confirmed.max(self.current_at)
+    }
+
+    /// How long after it was last known to be current this may be served.
+    pub fn budget(&self, ttl: Ttl, current_at: Instant) -> Duration {
         let state = match &self.episode {
             None => State::Absent,
             Some(episode) if episode.is_running() => State::Running,
             Some(_) => State::Completed,
         };
-        ttl.budget(state, confirmed.saturating_duration_since(self.since))
+        ttl.budget(state, current_at.saturating_duration_since(self.since))
     }
 
     pub(crate) fn count_use(&self) {

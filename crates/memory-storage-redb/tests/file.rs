@@ -87,32 +87,32 @@ fn a_slow_fetch_cannot_land_after_its_invalidation() {
     let dir = tempfile::tempdir().unwrap();
     let cache = started(dir.path());
     let (old, new) = (episode(1, 1), episode(1, 2));
-    let mark = cache.mark();
+    let mark = cache.mark(Instant::now());
     cache.apply(&changed(2, &[(old.id, Some(2))]), false);
-    assert!(!cache.fill(mark, old.id, Some(&old), Instant::now()));
-    let mark = cache.mark();
+    assert!(!cache.fill(mark, old.id, Some(&old)));
+    let mark = cache.mark(Instant::now());
     cache.put(&new, Instant::now());
-    assert!(!cache.fill(mark, old.id, Some(&old), Instant::now()));
+    assert!(!cache.fill(mark, old.id, Some(&old)));
     assert_eq!(cache.get(&old.id).unwrap().version(), 2);
     // Nor may the knowledge that it does not exist land after its creation.
-    assert!(!cache.fill(mark, old.id, None, Instant::now()));
+    assert!(!cache.fill(mark, old.id, None));
     cache.flush();
     assert_eq!(held(&cache, old.id), Some(2));
-    let mark = cache.mark();
+    let mark = cache.mark(Instant::now());
     cache.clear();
-    assert!(!cache.fill(mark, old.id, Some(&old), Instant::now()));
+    assert!(!cache.fill(mark, old.id, Some(&old)));
 }
 
 #[test]
 fn forgotten_invalidations_refuse_rather_than_guess() {
     let cache = Cache::open(&CacheConfig::default(), false);
-    let mark = cache.mark();
+    let mark = cache.mark(Instant::now());
     for n in 0..5_000u64 {
         cache.invalidate(EpisodeId::derive(&[&n.to_le_bytes()]));
     }
     let one = episode(1, 1);
-    assert!(!cache.fill(mark, one.id, Some(&one), Instant::now()));
-    assert!(cache.fill(cache.mark(), one.id, Some(&one), Instant::now()));
+    assert!(!cache.fill(mark, one.id, Some(&one)));
+    assert!(cache.fill(cache.mark(Instant::now()), one.id, Some(&one)));
 }
 
 #[test]
