@@ -1,6 +1,6 @@
 //! What worked, what failed, what to do next time.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::signature::{action_shape, error_signature};
 use super::trace::{action_text, deciding_step, one_line, recoveries, step_error, telling_steps};
@@ -48,7 +48,8 @@ pub fn reflect(episode: &Episode) -> Reflection {
 fn says_something(verdict: &str) -> bool {
     let verdict = verdict.trim().to_lowercase();
     let names_number = ["reward", "best reward", "score"].iter().any(|s| verdict.starts_with(s));
-    !verdict.is_empty() && !(names_number && verdict.bytes().any(|b| b.is_ascii_digit()))
+    let is_number = names_number && verdict.bytes().any(|b| b.is_ascii_digit());
+    !verdict.is_empty() && !is_number
 }
 
 fn excerpt(text: &str) -> String {
@@ -76,16 +77,17 @@ fn add_recoveries(episode: &Episode, reflection: &mut Reflection) {
 
 /// The errors that were met, each kind once with how often.
 fn add_errors(episode: &Episode, reflection: &mut Reflection) {
-    let mut kinds: Vec<(String, &str, usize)> = Vec::new();
+    let mut kinds: Vec<(&str, usize)> = Vec::new();
+    let mut place: HashMap<String, usize> = HashMap::new();
     for error in episode.steps.iter().filter_map(step_error) {
-        let signature = error_signature(error);
-        match kinds.iter_mut().find(|(known, ..)| *known == signature) {
-            Some((_, _, count)) => *count += 1,
-            None => kinds.push((signature, error, 1)),
+        let index = *place.entry(error_signature(error)).or_insert(kinds.len());
+        match kinds.get_mut(index) {
+            Some((_, count)) => *count += 1,
+            None => kinds.push((error, 1)),
         }
     }
-    kinds.sort_by_key(|&(_, _, count)| std::cmp::Reverse(count));
-    for (_, error, count) in kinds {
+    kinds.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
+    for (error, count) in kinds {
         let times = if count > 1 { format!(" ({count} times)") } else { String::new() };
         reflection.failed.push(format!("{}{times}", excerpt(error)));
     }
@@ -93,17 +95,12 @@ fn add_errors(episode: &Episode, reflection: &mut Reflection) {
 
 /// The action that was repeated most, if it was repeated too often. True when there is one.
 fn add_loop(episode: &Episode, reflection: &mut Reflection) -> bool {
-    let mut counts: Vec<(String, usize)> = Vec::new();
+    let mut counts: HashMap<String, usize> = HashMap::new();
     for step in episode.steps.iter().filter(|step| action_shape(step).is_some()) {
-        let action = action_text(step);
-        match counts.iter_mut().find(|(known, _)| *known == action) {
-            Some((_, count)) => *count += 1,
-            None => counts.push((action, 1)),
-        }
+        *counts.entry(action_text(step)).or_default() += 1;
     }
-    let Some((action, count)) = counts.into_iter().max_by_key(|&(_, count)| count) else {
-        return false;
-    };
+    let most = counts.into_iter().max_by(|(a, n), (b, m)| n.cmp(m).then(b.cmp(a)));
+    let Some((action, count)) = most else { return false };
     if count < LOOP {
         return false;
     }

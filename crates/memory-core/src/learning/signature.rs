@@ -5,6 +5,9 @@ use crate::episode::Step;
 /// Characters of an error signature: the first clause says what kind of error it is.
 const MAX_SIGNATURE_CHARS: usize = 120;
 
+/// Bytes of an error that are looked at for its signature.
+const MAX_ERROR_BYTES: usize = 4096;
+
 /// Characters of a quoted string; a longer one is two stray quotes.
 const MAX_QUOTED_CHARS: usize = 200;
 
@@ -54,7 +57,8 @@ const SQL_VERBS: &[&str] = &[
 /// An error line without what differs from run to run: quoted text becomes `…`, numbers and dates
 /// `N`, paths and URLs `PATH`, names with digits `ID`.
 pub fn error_signature(error: &str) -> String {
-    let unquoted = without_quotes(error);
+    let unquoted =
+        without_quotes(error.get(..error.floor_char_boundary(MAX_ERROR_BYTES)).unwrap_or(""));
     let mut out = String::new();
     for word in unquoted.split_whitespace() {
         if !out.is_empty() {

@@ -142,36 +142,32 @@ pub struct Recovery {
     pub signature: String,
 }
 
+/// Steps after a recovery within which the failed kind of action may work again because of it.
+const RECOVERY_WINDOW: usize = 16;
+
 /// Where a run failed and went on, in order.
 pub fn recoveries(steps: &[Step]) -> Vec<Recovery> {
+    // Index, kind of action and error of every step that is more than speech.
+    let acts: Vec<(usize, String, Option<&str>)> = steps
+        .iter()
+        .enumerate()
+        .filter_map(|(i, step)| Some((i, action_shape(step)?, step_error(step))))
+        .collect();
     let mut found = Vec::new();
-    let mut failing: Option<(usize, usize)> = None;
-    for (i, step) in steps.iter().enumerate() {
-        let Some(shape) = action_shape(step) else { continue };
-        if step_error(step).is_some() {
-            let attempts = failing.map_or(0, |(_, n)| n) + 1;
-            failing = Some((i, attempts));
-            continue;
+    let mut failing: Option<(usize, &str, &str, usize)> = None;
+    for (at, (i, shape, error)) in acts.iter().enumerate() {
+        if let Some(error) = error {
+            let attempts = failing.map_or(0, |(.., n)| n) + 1;
+            failing = Some((*i, shape, error, attempts));
+        } else if let Some((failed, failed_shape, error, attempts)) = failing.take() {
+            let mut again = acts.iter().skip(at).take(RECOVERY_WINDOW);
+            let again = again.find(|(_, shape, _)| shape == failed_shape);
+            let fixed = again.filter(|(.., error)| error.is_none()).map(|(i, ..)| *i);
+            let signature = error_signature(error);
+            found.push(Recovery { failed, attempts, next: *i, fixed, signature });
         }
-        let Some((failed, attempts)) = failing.take() else { continue };
-        let Some(failed_step) = steps.get(failed) else { continue };
-        let failed_shape = action_shape(failed_step);
-        let fixed = if failed_shape.as_deref() == Some(shape.as_str()) {
-            Some(i)
-        } else {
-            works_again(steps, i, failed_shape.as_deref())
-        };
-        let signature = error_signature(step_error(failed_step).unwrap_or(""));
-        found.push(Recovery { failed, attempts, next: i, fixed, signature });
     }
     found
-}
-
-/// The next step of `shape` after `from`, if it worked.
-fn works_again(steps: &[Step], from: usize, shape: Option<&str>) -> Option<usize> {
-    let next = steps.iter().enumerate().skip(from + 1);
-    let same = next.into_iter().find(|(_, step)| action_shape(step).as_deref() == shape);
-    same.filter(|(_, step)| step_error(step).is_none()).map(|(i, _)| i)
 }
 
 /// Indexes of the steps that tell what was done, most telling first: the step that decided the
