@@ -19,8 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 fn impatient(url: String) -> RemoteConfig {
     RemoteConfig {
-        request_timeout: Duration::from_millis(700),
-        deadline: Duration::from_secs(2),
+        request_timeout: Duration::from_secs(1),
+        deadline: Duration::from_secs(3),
         // The breaker has tests of its own.
         breaker: BreakerConfig { failures: 1000, ..BreakerConfig::default() },
         ..config(url)
@@ -122,7 +122,8 @@ async fn under_each_fault(play: impl AsyncFn(&World, Fault, &mut Writes)) {
 async fn a_fault_that_passes_costs_a_retry_and_no_error() {
     under_each_fault(async |world, fault, writes| {
         let proxy = world.proxy().await;
-        let store = world.store(impatient(proxy.url())).await;
+        let config = RemoteConfig { deadline: PATIENCE / 2, ..impatient(proxy.url()) };
+        let store = world.store(config).await;
         let known = world.episode(0);
         save(&*store, &known, 0).await.unwrap();
         writes.acknowledged.push(known.clone());
@@ -157,7 +158,7 @@ async fn a_fault_that_stays_ends_every_call_in_time_with_the_right_error() {
         save(&*store, &known, 0).await.unwrap();
         writes.acknowledged.push(known.clone());
         proxy.fault_all(Some(fault));
-        for n in 1..=3 {
+        for n in 1..=2 {
             let episode = world.episode(n);
             let saved = ended("save", save(&*store, &episode, 0)).await;
             let got = ended("read", read(&store, &known, n)).await;

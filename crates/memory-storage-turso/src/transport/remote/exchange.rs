@@ -66,7 +66,8 @@ impl Exchange {
         self.budget.deposit();
         *self.last_call.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         let mut may_be_applied = false;
-        for attempt in 0.. {
+        let mut attempt = 0;
+        loop {
             // While the circuit is open nobody is to wait for a permit.
             self.breaker.check().map_err(|wait| self.rejected(access, may_be_applied, wait))?;
             let permit = match access {
@@ -90,9 +91,9 @@ impl Exchange {
             }
             tracing::debug!(?failure, ?pause, "a request to the database is tried again");
             may_be_applied |= failure.may_be_applied();
+            attempt += 1;
             sleep(pause).await;
         }
-        Err(Error::Unavailable { reason: "every retry failed".into() })
     }
 
     /// One request past the limit, the breaker and the retries: opens a connection or keeps one open.

@@ -1,7 +1,6 @@
 //! One HTTP client for all requests: connections are kept, answers are bounded.
 
 use std::error::Error as StdError;
-use std::fmt::Write as _;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -71,8 +70,9 @@ impl Http {
         self.metrics.requests.increment();
         self.metrics.bytes_sent.add(body.len() as u64);
         let answer = timeout_at(deadline, self.exchange(body, token)).await;
-        let answer = answer
-            .unwrap_or_else(|_| Err(Failure::Lost("the database did not answer in time".into())))?;
+        let answer = answer.unwrap_or_else(|_| {
+            Err(Failure::Lost(format!("{} did not answer in time", self.config.url)))
+        })?;
         self.metrics.bytes_received.add(answer.len() as u64);
         Ok(answer)
     }
@@ -83,11 +83,39 @@ impl Http {
         if let Some(token) = token {
             request = request.header(AUTHORIZATION, token);
         }
-        let answer = request.body(body).send().await.map_err(|e| not_sent_or_lost(&e))?;
+        let answer = request.body(body).send().await.map_err(|e| self.failure(&e))?;
         if answer.status() != StatusCode::OK {
             return Err(refusal(answer).await);
         }
-        read(answer, self.config.max_response_bytes).await
+        read(answer, self.config.max_response_bytes).await.map_err(|e| match e {
+            ReadError::TooLarge => {
+                let limit = self.config.max_response_bytes;
+                Failure::TooLarge(format!(
+                    "the answer of {} is over {limit} bytes",
+                    self.config.url
+                ))
+            }
+            ReadError::Broken(e) => self.failure(&e),
+        })
+    }
+
+    /// A request that failed before its answer was read to the end.
+    fn failure(&self, e: &reqwest::Error) -> Failure {
+        let url = &self.config.url;
+        if let Some(problem) = certificate_problem(e) {
+            return Failure::Final(Error::Refused {
+                problem: format!("the certificate of {url} is not trusted: {problem}"),
+                hint: "check the URL, or name the PEM file of the authority that signed it".into(),
+            });
+        }
+        let cause = root_cause(e);
+        if e.is_connect() || e.is_builder() {
+            let reason = format!(
+                "{url} cannot be reached ({cause}); check the URL, the network and the server"
+            );
+            return Failure::Unreachable(reason);
+        }
+        Failure::Lost(format!("the connection to {url} broke ({cause})"))
     }
 
     fn client(&self) -> Result<Client> {
@@ -127,28 +155,30 @@ fn client(
         .no_proxy()
         .build()
         .map_err(|e| Error::Refused {
-            problem: format!("the HTTP client cannot be set up: {}", explain(&e)),
+            problem: format!("the HTTP client cannot be set up: {}", root_cause(&e)),
             hint: "check the TLS settings".into(),
         })
 }
 
+enum ReadError {
+    TooLarge,
+    Broken(reqwest::Error),
+}
+
 /// Reads to the end, or to the limit.
-async fn read(mut answer: Response, limit: usize) -> Result<Bytes, Failure> {
-    let too_large =
-        || Failure::TooLarge(format!("the answer of the database is larger than {limit} bytes"));
+async fn read(mut answer: Response, limit: usize) -> Result<Bytes, ReadError> {
     let announced = answer.content_length().unwrap_or(0);
     if announced > limit as u64 {
-        return Err(too_large());
+        return Err(ReadError::TooLarge);
     }
     let mut body = BytesMut::with_capacity(announced as usize);
-    loop {
-        let chunk = answer.chunk().await;
-        match chunk.map_err(|e| Failure::Lost(explain(&e)))? {
-            Some(chunk) if body.len() + chunk.len() > limit => return Err(too_large()),
-            Some(chunk) => body.extend_from_slice(&chunk),
-            None => return Ok(body.freeze()),
+    while let Some(chunk) = answer.chunk().await.map_err(ReadError::Broken)? {
+        if body.len() + chunk.len() > limit {
+            return Err(ReadError::TooLarge);
         }
+        body.extend_from_slice(&chunk);
     }
+    Ok(body.freeze())
 }
 
 async fn refusal(answer: Response) -> Failure {
@@ -160,19 +190,6 @@ async fn refusal(answer: Response) -> Failure {
         Ok(e) => e.failure(status),
         Err(_) => Failure::from_status(status, &text),
     }
-}
-
-fn not_sent_or_lost(e: &reqwest::Error) -> Failure {
-    if let Some(problem) = certificate_problem(e) {
-        return Failure::Final(Error::Refused {
-            problem: format!("the server's certificate is not trusted: {problem}"),
-            hint: "check the URL, or name the PEM file of the authority that signed it".into(),
-        });
-    }
-    if e.is_connect() || e.is_builder() {
-        return Failure::Unreachable(explain(e));
-    }
-    Failure::Lost(explain(e))
 }
 
 /// A certificate is for somebody to look at, not to be tried again.
@@ -196,17 +213,7 @@ fn causes(e: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)>
     std::iter::successors(Some(first), |&e| e.source())
 }
 
-/// The error with its causes in one line, without the URL.
-fn explain(e: &reqwest::Error) -> String {
-    let mut text = String::new();
-    for cause in causes(e) {
-        let words = cause.to_string();
-        let words = words.split(" for url (").next().unwrap_or_default();
-        if !text.contains(words) {
-            let separator = if text.is_empty() { "" } else { ": " };
-            // Writing to a `String` cannot fail.
-            let _ = write!(text, "{separator}{words}");
-        }
-    }
-    text
+/// What happened at the bottom: the layers above it say little, and one of them the whole URL.
+fn root_cause(e: &reqwest::Error) -> String {
+    causes(e).last().map(|cause| innermost(cause).to_string()).unwrap_or_default()
 }

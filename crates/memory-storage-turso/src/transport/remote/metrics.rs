@@ -56,6 +56,6 @@ pub struct RemoteMetrics {
     pub waiting: Gauge,
     /// Write batches waiting for the next request.
     pub waiting_writes: Gauge,
-    /// 1 once the connections of the start are open.
+    /// 1 when the connections to be kept warm are open.
     pub warm: Gauge,
 }

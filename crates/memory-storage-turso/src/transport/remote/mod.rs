@@ -98,7 +98,6 @@ impl Drop for RemoteTransport {
 async fn keep_warm(exchange: Arc<Exchange>) {
     let config = &exchange.config;
     touch(&exchange, config.warm_connections).await;
-    exchange.metrics.warm.set(1);
     let keeps = !config.idle_timeout.is_zero();
     let interval = if keeps { config.idle_timeout / 2 } else { RELAX_INTERVAL };
     loop {
@@ -112,6 +111,7 @@ async fn keep_warm(exchange: Arc<Exchange>) {
 
 /// Uses `count` connections at once. One that cannot be opened is opened by the call that needs it.
 async fn touch(exchange: &Arc<Exchange>, count: usize) {
+    let mut warm = true;
     let mut connections = JoinSet::new();
     for _ in 0..count {
         let exchange = exchange.clone();
@@ -120,6 +120,8 @@ async fn touch(exchange: &Arc<Exchange>, count: usize) {
     while let Some(ended) = connections.join_next().await {
         if let Ok(Err(failure)) = ended {
             tracing::debug!(?failure, "a connection could not be kept warm");
+            warm = false;
         }
     }
+    exchange.metrics.warm.set(u64::from(warm));
 }

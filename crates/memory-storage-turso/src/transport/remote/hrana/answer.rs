@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use memory_core::error::excerpt;
 use serde::{Deserialize, Deserializer};
 
 use super::super::failure::Failure;
@@ -20,8 +21,13 @@ pub(crate) struct Answer {
 
 /// Reads the answer to a [`request`] of `count` statements.
 pub(crate) fn answer(access: Access, count: usize, body: &[u8]) -> Result<Answer, Failure> {
-    let body: Body<'_> = serde_json::from_slice(body)
-        .map_err(|e| Failure::Lost(format!("the answer is not what a libSQL server sends: {e}")))?;
+    let body: Body<'_> = serde_json::from_slice(body).map_err(|e| {
+        let begins = excerpt(&String::from_utf8_lossy(body.get(..400).unwrap_or(body)));
+        Failure::Lost(format!(
+            "the answer is not a libSQL server's ({e}; it begins {begins}); a login page or \
+             a proxy may be in the way"
+        ))
+    })?;
     let first = body.results.into_iter().next().unwrap_or_default();
     if let Some(e) = first.error {
         return Err(e.before_the_first_step());
