@@ -1,34 +1,46 @@
 //! Cache-first reads, durable-first writes.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use memory_core::learning::ScoredLesson;
 use memory_core::store::{
-    Change, Changes, Counts, EpisodeStore, LessonQuery, ListQuery, Page, ScanPage, ScanQuery,
+    Changes, Counts, EpisodeStore, LessonQuery, ListQuery, Page, Recollection, ScanPage, ScanQuery,
     Scope, SearchQuery, SearchResult, Watermark, Write, Written,
 };
-use memory_core::{Episode, EpisodeId, Result};
-use memory_storage_turso::{TursoConfig, TursoStore};
-use tokio::time::Instant;
+use memory_core::{Episode, EpisodeId, Result, SystemClock};
+use memory_storage_redb::{Cache, CacheConfig, CacheMetrics};
+use memory_storage_turso::{RemoteConfig, TursoConfig, TursoStore};
+use tokio::task::JoinHandle;
 
-use crate::memory_tier::MemoryTier;
+use crate::background;
 use crate::metrics::Metrics;
-use crate::single_flight::{SingleFlight, wait};
+use crate::pending::{PendingConfig, PendingStore};
+use crate::queries::{Answer, Queries};
+use crate::shared::{Shared, place_at};
 
-/// Settings of the cache.
+/// Of the memory budget, the part for results of queries.
+const QUERIES: u64 = 32;
+
+/// Where the database is.
 #[derive(Debug, Clone)]
-pub struct CacheConfig {
-    /// Bytes of decoded episodes kept in memory; 0 turns the memory tier off.
-    pub memory_bytes: u64,
-    /// How old what a read returns may be when another process has written. The feed of changes is
-    /// read at most once in this time.
-    pub max_staleness: Duration,
+#[expect(clippy::large_enum_variant, reason = "there is one of it in a process")]
+pub enum DatabaseConfig {
+    /// A file on this machine.
+    Local(TursoConfig),
+    /// A libSQL server or Turso Cloud, behind a journal and an outbox on this machine.
+    Remote {
+        /// The connection.
+        remote: RemoteConfig,
+        /// The journal and the outbox.
+        pending: PendingConfig,
+    },
 }
 
-impl Default for CacheConfig {
+impl Default for DatabaseConfig {
     fn default() -> Self {
-        CacheConfig { memory_bytes: 64 << 20, max_staleness: Duration::from_millis(100) }
+        DatabaseConfig::Local(TursoConfig::default())
     }
 }
 
@@ -36,307 +48,304 @@ impl Default for CacheConfig {
 #[derive(Debug, Clone, Default)]
 pub struct HybridConfig {
     /// The durable store.
-    pub turso: TursoConfig,
+    pub database: DatabaseConfig,
     /// The cache in front of it.
     pub cache: CacheConfig,
 }
 
-/// A durable store with a memory tier in front of it.
-pub struct HybridStorage<D = TursoStore> {
-    durable: D,
-    tier: Option<MemoryTier>,
-    flights: SingleFlight,
-    feed: tokio::sync::Mutex<Option<Watermark>>,
-    /// When the feed was last known to be read to its end.
-    confirmed_at: Mutex<Option<Instant>>,
-    max_staleness: Duration,
-    metrics: Metrics,
+/// Where the durable store is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// A file on this machine: looking for changes costs microseconds.
+    Local,
+    /// A server: looking for changes costs a round trip.
+    Remote,
+}
+
+/// How current answers from the cache are now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Freshness {
+    /// The database could not be reached when it was last tried: answers from the cache may be older
+    /// than the bound, and are to be marked so.
+    pub stale_possible: bool,
+    /// How long ago the change feed was last read to its end; `None`: not yet.
+    pub confirmed_ago: Option<Duration>,
+    /// Answers so far that could not be confirmed.
+    pub stale_serves: u64,
+}
+
+/// A durable store with a cache in front of it.
+pub struct HybridStorage<D: EpisodeStore = PendingStore> {
+    place: Door<D>,
+    metrics: Arc<Metrics>,
+    background: Background,
+}
+
+/// The background work; ends when this is dropped.
+struct Background(Option<JoinHandle<()>>);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
+    }
+}
+
+/// The way to the durable store: through the cache, or straight when there is none.
+enum Door<D: EpisodeStore> {
+    Cached(Arc<Shared<D>>),
+    Straight(D),
 }
 
 impl HybridStorage {
-    /// Opens the database, creating it if need be, and an empty memory tier.
+    /// Opens the database and the cache in front of it. A local file is created if need be; a server
+    /// need not be reachable yet.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`TursoStore::open`], [`TursoStore::connect`] and [`PendingStore::open`]. A cache
+    /// file that cannot be had is none: it is logged, and done without.
     pub async fn open(config: HybridConfig) -> Result<Self> {
-        Ok(Self::new(TursoStore::open(config.turso).await?, &config.cache))
+        let (durable, place) = match config.database {
+            DatabaseConfig::Local(file) => {
+                (PendingStore::direct(TursoStore::open(file).await?), Place::Local)
+            }
+            DatabaseConfig::Remote { remote, pending } => {
+                let url = remote.url.to_string();
+                let server = TursoStore::connect(remote)?;
+                let clock = Arc::new(SystemClock);
+                (PendingStore::open(server, &url, pending, clock).await?, Place::Remote)
+            }
+        };
+        Ok(Self::new(durable, place, &config.cache))
     }
 }
 
 impl<D: EpisodeStore> HybridStorage<D> {
-    /// Puts a memory tier in front of `durable`.
-    pub fn new(durable: D, config: &CacheConfig) -> Self {
-        HybridStorage {
-            durable,
-            tier: (config.memory_bytes > 0).then(|| MemoryTier::new(config.memory_bytes)),
-            flights: SingleFlight::default(),
-            feed: tokio::sync::Mutex::default(),
-            confirmed_at: Mutex::default(),
-            max_staleness: config.max_staleness,
-            metrics: Metrics::default(),
+    /// Puts a cache in front of `durable`. Opens the cache file where there is one to be: a few
+    /// milliseconds. To be called within a Tokio runtime, which runs the background work.
+    pub fn new(durable: D, place: Place, config: &CacheConfig) -> Self {
+        let metrics = Arc::new(Metrics::default());
+        if config.memory_bytes == 0 {
+            let background = Background(None);
+            return HybridStorage { place: Door::Straight(durable), metrics, background };
         }
+        let remote = place == Place::Remote;
+        let for_queries = config.memory_bytes / QUERIES;
+        let for_episodes = config.memory_bytes - for_queries;
+        let cache =
+            Cache::open(&CacheConfig { memory_bytes: for_episodes, ..config.clone() }, remote);
+        let queries = Queries::new(config.policy, for_queries);
+        let (ttl, bound) = (config.ttl, config.max_staleness);
+        let shared = Shared::new(durable, remote, cache, queries, ttl, bound, metrics.clone());
+        let shared = Arc::new(shared);
+        let running = tokio::runtime::Handle::try_current().ok();
+        let background = running.map(|rt| rt.spawn(background::run(Arc::downgrade(&shared))));
+        HybridStorage { place: Door::Cached(shared), metrics, background: Background(background) }
     }
 
     /// The store behind the cache.
     pub fn durable(&self) -> &D {
-        &self.durable
+        match &self.place {
+            Door::Cached(shared) => &shared.durable,
+            Door::Straight(durable) => durable,
+        }
     }
 
-    /// What the cache did since start.
+    /// What reads and writes did since start.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 
-    /// Reads the change feed, unless it was read a moment ago, and drops what others changed.
-    async fn confirm(&self, tier: &MemoryTier) -> Result<()> {
-        if self.is_confirmed() {
-            return Ok(());
+    /// What the tiers of the cache did since start; `None` without a cache.
+    pub fn cache_metrics(&self) -> Option<&CacheMetrics> {
+        match &self.place {
+            Door::Cached(shared) => Some(shared.cache.metrics()),
+            Door::Straight(_) => None,
         }
-        let mut watermark = self.feed.lock().await;
-        // Somebody else may have read it while this call waited.
-        if self.is_confirmed() {
-            return Ok(());
-        }
-        let asked_at = Instant::now();
-        Metrics::add(&self.metrics.feed_reads, 1);
-        let changes = self.durable.changes(watermark.as_ref()).await?;
-        // Without an earlier watermark nobody can say whether what is held is current.
-        if changes.jumped || watermark.is_none() {
-            tier.clear();
-            self.flights.detach_all();
-        }
-        for Change { id, version, .. } in &changes.entries {
-            let dropped = match version {
-                Some(version) => tier.invalidate_before(*id, *version),
-                None => tier.invalidate(*id),
-            };
-            self.flights.detach(*id);
-            Metrics::add(&self.metrics.invalidations, usize::from(dropped));
-        }
-        *watermark = Some(changes.watermark);
-        *self.confirmed_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked_at);
-        Ok(())
     }
 
-    fn is_confirmed(&self) -> bool {
-        let at = *self.confirmed_at.lock().unwrap_or_else(PoisonError::into_inner);
-        at.is_some_and(|at| at.elapsed() < self.max_staleness)
+    /// How current answers are now. A reply given while `stale_possible` should say so.
+    pub fn freshness(&self) -> Freshness {
+        let stale_serves = self.metrics.stale_serves.load(Ordering::Relaxed);
+        match &self.place {
+            Door::Cached(shared) => Freshness {
+                stale_possible: shared.feed.failure().is_some(),
+                confirmed_ago: shared.feed.confirmed_at().map(|at| at.elapsed()),
+                stale_serves,
+            },
+            Door::Straight(_) => {
+                Freshness { stale_possible: false, confirmed_ago: None, stale_serves }
+            }
+        }
     }
 
-    /// Fills the empty places of `found` from the database, each id with one fetch at a time.
-    async fn fetch_missing(
-        &self,
-        tier: &MemoryTier,
-        ids: &[EpisodeId],
-        found: &mut [Option<Arc<Episode>>],
-    ) -> Result<()> {
-        let missing = ids.iter().zip(&*found).enumerate();
-        let missing = missing.filter(|(_, (_, held))| held.is_none()).map(|(i, (id, _))| (i, *id));
-        let mut shares = self.flights.share(missing);
-        Metrics::add(&self.metrics.misses, shares.lead.ids.len());
-        Metrics::add(&self.metrics.joined, shares.waiting.len());
-        if !shares.lead.ids.is_empty() {
-            let wanted: Vec<EpisodeId> = shares.lead.ids.iter().map(|(_, id)| *id).collect();
-            let mark = tier.mark();
-            let fetched = match self.durable.get(&Scope::All, &wanted).await {
-                Ok(fetched) => fetched,
-                Err(e) => {
-                    shares.lead.land(&vec![Err(e.clone()); wanted.len()]);
-                    return Err(e);
-                }
-            };
-            for episode in fetched.iter().flatten() {
-                let kept = tier.fill(mark, episode);
-                Metrics::add(&self.metrics.refused_fills, usize::from(!kept));
-            }
-            for ((place, _), episode) in shares.lead.ids.iter().zip(&fetched) {
-                place_at(found, *place, episode.clone());
-            }
-            let landed: Vec<_> = fetched.into_iter().map(Ok).collect();
-            shares.lead.land(&landed);
+    /// Ends the background work, lets go of the cache file and gives back the durable store, once
+    /// nobody else uses the storage.
+    pub async fn close(mut self) -> Option<D> {
+        if let Some(task) = self.background.0.take() {
+            task.abort();
+            // Cancelled, as asked for.
+            let _ = task.await;
         }
-        for (place, id, waiter) in shares.waiting.drain(..) {
-            let episode = match wait(waiter).await {
-                Some(landed) => landed?,
-                // The other caller was cancelled: fetch it here.
-                None => self.durable.get(&Scope::All, &[id]).await?.into_iter().next().flatten(),
-            };
-            place_at(found, place, episode);
-        }
-        Ok(())
-    }
-
-    /// Brings the memory tier in line with what one write did.
-    fn after_write(&self, tier: &MemoryTier, write: &Touched, result: &Result<Written>) {
-        if let Some(id) = write.id() {
-            self.flights.detach(id);
-        }
-        match (write, result) {
-            (Touched::Saved(episode), Ok(written)) if written.version == episode.version => {
-                tier.put(episode);
-            }
-            // A conflict, a replay under a later version, an unknown outcome: read it afresh.
-            (Touched::Saved(episode), _) => {
-                tier.invalidate(episode.id);
-            }
-            (Touched::Changed(id), _) => {
-                tier.invalidate(*id);
-            }
-            (Touched::Nothing, _) => {}
+        match self.place {
+            Door::Cached(shared) => Arc::try_unwrap(shared).ok().map(|shared| shared.durable),
+            Door::Straight(durable) => Some(durable),
         }
     }
 }
 
-fn place_at(found: &mut [Option<Arc<Episode>>], place: usize, episode: Option<Arc<Episode>>) {
-    if let Some(slot) = found.get_mut(place) {
-        *slot = episode;
-    }
-}
-
-/// Which cached episode a write touches.
-enum Touched {
-    Saved(Arc<Episode>),
-    Changed(EpisodeId),
-    Nothing,
-}
-
-impl Touched {
-    fn id(&self) -> Option<EpisodeId> {
-        match self {
-            Touched::Saved(episode) => Some(episode.id),
-            Touched::Changed(id) => Some(*id),
-            Touched::Nothing => None,
-        }
-    }
-
-    fn by(write: &Write) -> Self {
-        match write {
-            Write::Save(save) => Touched::Saved(save.episode.clone()),
-            Write::AppendSteps(append) => Touched::Changed(append.id),
-            Write::Forget(forget) => Touched::Changed(forget.id),
-            Write::PutTombstone(tombstone) => Touched::Changed(tombstone.id),
-            Write::Feedback(_) | Write::Relate(_) | Write::PutLesson(_) => Touched::Nothing,
-        }
+fn within(scope: &Scope, found: &mut [Option<Arc<Episode>>]) {
+    for slot in found {
+        slot.take_if(|episode| !scope.contains(&episode.project));
     }
 }
 
 impl<D: EpisodeStore> EpisodeStore for HybridStorage<D> {
     async fn write(&self, writes: Vec<Write>) -> Result<Vec<Result<Written>>> {
-        let Some(tier) = &self.tier else {
-            return self.durable.write(writes).await;
-        };
-        let touched: Vec<Touched> = writes.iter().map(Touched::by).collect();
-        // If this call is cancelled the outcome is unknown: then nothing of it may stay cached.
-        let guard = ForgetUnlessDone { tier, touched: Some(touched) };
-        let results = self.durable.write(writes).await;
-        let touched = guard.done();
-        match &results {
-            Ok(results) => {
-                for (write, result) in touched.iter().zip(results) {
-                    self.after_write(tier, write, result);
-                }
-            }
-            Err(e) => {
-                for write in &touched {
-                    self.after_write(tier, write, &Err(e.clone()));
-                }
-            }
+        match &self.place {
+            Door::Cached(shared) => shared.write(writes).await,
+            Door::Straight(durable) => durable.write(writes).await,
         }
-        results
     }
 
     async fn get(&self, scope: &Scope, ids: &[EpisodeId]) -> Result<Vec<Option<Arc<Episode>>>> {
-        let Some(tier) = &self.tier else {
-            return self.durable.get(scope, ids).await;
+        let shared = match &self.place {
+            Door::Cached(shared) => shared,
+            Door::Straight(durable) => return durable.get(scope, ids).await,
         };
-        self.confirm(tier).await?;
-        let mut found: Vec<_> = ids.iter().map(|id| tier.get(id)).collect();
-        let hits = found.iter().flatten().count();
-        Metrics::add(&self.metrics.hits, hits);
-        if hits < ids.len() {
-            self.fetch_missing(tier, ids, &mut found).await?;
-        }
-        for slot in &mut found {
-            slot.take_if(|episode| !scope.contains(&episode.project));
-        }
+        let mut found = shared.get(ids).await?;
+        within(scope, &mut found);
         Ok(found)
     }
 
+    /// What is held in memory, whatever its age; else what the store below takes for good enough.
+    async fn get_base(&self, scope: &Scope, id: EpisodeId) -> Result<Option<Arc<Episode>>> {
+        if let Door::Cached(shared) = &self.place
+            && let Some(entry) = shared.cache.peek(&id)
+            && let Some(episode) = entry.episode().filter(|e| scope.contains(&e.project))
+        {
+            return Ok(Some(episode.clone()));
+        }
+        self.durable().get_base(scope, id).await
+    }
+
     async fn list(&self, query: &ListQuery) -> Result<Page> {
-        self.durable.list(query).await
+        let shared = match &self.place {
+            Door::Cached(shared) => shared,
+            Door::Straight(durable) => return durable.list(query).await,
+        };
+        let key = format!("list {query:?}");
+        if let Some(Answer::List { ids, next }) = shared.kept(&key).await? {
+            let found = self.get(&query.scope, &ids).await?;
+            let episodes: Vec<_> = found.into_iter().flatten().collect();
+            // One that is gone by now: then the page is another one.
+            if episodes.len() == ids.len() {
+                return Ok(Page { episodes, next });
+            }
+        }
+        let (version, now) = (shared.feed.version(), Instant::now());
+        let mark = shared.cache.mark(now);
+        let page = shared.durable.list(query).await?;
+        for episode in &page.episodes {
+            shared.cache.fill(mark, episode.id, Some(episode));
+        }
+        let answer = || Answer::List {
+            ids: page.episodes.iter().map(|episode| episode.id).collect(),
+            next: page.next.clone(),
+        };
+        shared.keep(&key, answer, version, now);
+        Ok(page)
     }
 
     async fn search(&self, query: &SearchQuery) -> Result<SearchResult> {
-        self.durable.search(query).await
+        let shared = match &self.place {
+            Door::Cached(shared) => shared,
+            Door::Straight(durable) => return durable.search(query).await,
+        };
+        let key = format!("search {query:?}");
+        if let Some(Answer::Search(found)) = shared.kept(&key).await? {
+            return Ok(found);
+        }
+        let (version, now) = (shared.feed.version(), Instant::now());
+        let found = shared.durable.search(query).await?;
+        shared.keep(&key, || Answer::Search(found.clone()), version, now);
+        Ok(found)
     }
 
     async fn lessons(&self, query: &LessonQuery) -> Result<Vec<ScoredLesson>> {
-        self.durable.lessons(query).await
+        let shared = match &self.place {
+            Door::Cached(shared) => shared,
+            Door::Straight(durable) => return durable.lessons(query).await,
+        };
+        let key = format!("lessons {query:?}");
+        if let Some(Answer::Lessons(lessons)) = shared.kept(&key).await? {
+            return Ok(lessons);
+        }
+        let (version, now) = (shared.feed.version(), Instant::now());
+        let lessons = shared.durable.lessons(query).await?;
+        shared.keep(&key, || Answer::Lessons(lessons.clone()), version, now);
+        Ok(lessons)
     }
 
-    async fn recollect(
-        &self,
-        ids: &[EpisodeId],
-        lessons: &LessonQuery,
-    ) -> Result<(Vec<Option<Arc<Episode>>>, Vec<ScoredLesson>)> {
-        let Some(tier) = &self.tier else {
-            return self.durable.recollect(ids, lessons).await;
+    async fn recollect(&self, ids: &[EpisodeId], query: &LessonQuery) -> Result<Recollection> {
+        let shared = match &self.place {
+            Door::Cached(shared) => shared,
+            Door::Straight(durable) => return durable.recollect(ids, query).await,
         };
-        self.confirm(tier).await?;
-        let mut found: Vec<_> = ids.iter().map(|id| tier.get(id)).collect();
-        let held = found.iter().flatten().count();
-        Metrics::add(&self.metrics.hits, held);
-        Metrics::add(&self.metrics.misses, ids.len() - held);
-        let missing: Vec<usize> =
-            found.iter().enumerate().filter(|(_, e)| e.is_none()).map(|(i, _)| i).collect();
-        let wanted: Vec<EpisodeId> = missing.iter().filter_map(|i| ids.get(*i)).copied().collect();
-        let mark = tier.mark();
-        // Lessons rest on what every episode says, so they are always read; the episodes that are
-        // missing come along, and joining somebody else's fetch of them would save nothing.
-        let (fetched, lessons_found) = if wanted.is_empty() {
-            (Vec::new(), self.durable.lessons(lessons).await?)
-        } else {
-            self.durable.recollect(&wanted, lessons).await?
-        };
-        for (place, episode) in missing.into_iter().zip(fetched) {
-            if let Some(episode) = &episode {
-                let kept = tier.fill(mark, episode);
-                Metrics::add(&self.metrics.refused_fills, usize::from(!kept));
+        let key = format!("lessons {query:?}");
+        if let Some(Answer::Lessons(lessons)) = shared.kept(&key).await? {
+            let episodes = self.get(&query.scope, ids).await?;
+            return Ok(Recollection { episodes, lessons });
+        }
+        let held = shared.held(ids).await?;
+        let missing: Vec<(usize, EpisodeId)> = held
+            .iter()
+            .zip(ids)
+            .enumerate()
+            .filter(|(_, (entry, _))| entry.is_none())
+            .map(|(place, (_, id))| (place, *id))
+            .collect();
+        if missing.is_empty() {
+            let lessons = self.lessons(query).await?;
+            Metrics::add(&self.metrics.hits, ids.len());
+            let mut found: Vec<_> =
+                held.iter().map(|entry| entry.as_ref()?.episode().cloned()).collect();
+            within(&query.scope, &mut found);
+            return Ok(Recollection { episodes: found, lessons });
+        }
+        Metrics::add(&self.metrics.hits, ids.len() - missing.len());
+        Metrics::add(&self.metrics.misses, missing.len());
+        // The episodes that are missing come along with the lessons: joining somebody else's fetch
+        // of them would save nothing.
+        let wanted: Vec<EpisodeId> = missing.iter().map(|(_, id)| *id).collect();
+        let (version, now) = (shared.feed.version(), Instant::now());
+        let mark = shared.cache.mark(now);
+        let recollected = shared.durable.recollect(&wanted, query).await?;
+        let Recollection { episodes: fetched, lessons } = recollected;
+        let mut found: Vec<_> = held.iter().map(|e| e.as_ref()?.episode().cloned()).collect();
+        for ((place, id), episode) in missing.into_iter().zip(fetched) {
+            // Nothing found within the scope says nothing about the others.
+            if episode.is_some() {
+                shared.cache.fill(mark, id, episode.as_ref());
             }
             place_at(&mut found, place, episode);
         }
-        for slot in &mut found {
-            slot.take_if(|episode| !lessons.scope.contains(&episode.project));
-        }
-        Ok((found, lessons_found))
+        shared.keep(&key, || Answer::Lessons(lessons.clone()), version, now);
+        within(&query.scope, &mut found);
+        Ok(Recollection { episodes: found, lessons })
     }
 
     async fn changes(&self, since: Option<&Watermark>) -> Result<Changes> {
-        self.durable.changes(since).await
+        self.durable().changes(since).await
     }
 
     async fn scan(&self, query: &ScanQuery) -> Result<ScanPage> {
-        self.durable.scan(query).await
+        self.durable().scan(query).await
     }
 
     async fn counts(&self, scope: &Scope) -> Result<Counts> {
-        self.durable.counts(scope).await
-    }
-}
-
-/// Drops the touched entries when a write is cancelled before its outcome is known.
-struct ForgetUnlessDone<'a> {
-    tier: &'a MemoryTier,
-    touched: Option<Vec<Touched>>,
-}
-
-impl ForgetUnlessDone<'_> {
-    fn done(mut self) -> Vec<Touched> {
-        self.touched.take().unwrap_or_default()
-    }
-}
-
-impl Drop for ForgetUnlessDone<'_> {
-    fn drop(&mut self) {
-        for id in self.touched.iter().flatten().filter_map(Touched::id) {
-            self.tier.invalidate(id);
-        }
+        self.durable().counts(scope).await
     }
 }

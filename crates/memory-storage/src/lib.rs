@@ -3,14 +3,31 @@
 //! # Layout
 //!
 //! - [`hybrid`]: [`HybridStorage`], cache-first reads, durable-first writes
-//! - [`memory_tier`]: decoded episodes shared in memory, weighed in bytes, coherent by version
+//! - `shared`: how a read is answered: held, confirmed, fetched
+//! - `writes`: what a write does to the cache
+//! - `feed`: where the change feed was read to, and when
+//! - `queries`: results of queries, kept while nothing is known to have changed
 //! - [`single_flight`]: concurrent misses of one id become one fetch
+//! - `background`: warm-up, idle polls, memory pressure, history
+//! - [`pending`]: the journal of steps and the outbox in front of a remote database
 //! - [`metrics`]: what the cache did, as counters
 
+mod background;
+mod feed;
 pub mod hybrid;
-pub mod memory_tier;
 pub mod metrics;
+pub mod pending;
+mod pressure;
+mod queries;
+mod shared;
 pub mod single_flight;
+mod writes;
 
-pub use hybrid::{CacheConfig, HybridConfig, HybridStorage};
-pub use memory_storage_turso::{Synchronous, TursoConfig};
+pub use hybrid::{DatabaseConfig, Freshness, HybridConfig, HybridStorage, Place};
+pub use memory_storage_redb::{CacheConfig, CacheMetrics, Policy, RedbMode, Ttl};
+pub use memory_storage_turso::pending::PendingFileConfig;
+pub use memory_storage_turso::{
+    BreakerConfig, DatabaseUrl, RemoteConfig, RetryConfig, Secret, Synchronous, TokenSource,
+    TursoConfig,
+};
+pub use pending::{PendingConfig, PendingStore, WhenOffline};

@@ -2,21 +2,31 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counters since start. Cheap enough for the hit path.
+/// Counters since start, beside those of the tiers. Cheap enough for the hit path.
 #[derive(Debug, Default)]
 pub struct Metrics {
-    /// Reads answered from memory.
+    /// Reads by id answered from the cache, from memory or from the file.
     pub hits: AtomicU64,
-    /// Reads that had to ask the database.
+    /// Reads by id that had to ask the database.
     pub misses: AtomicU64,
     /// Misses that joined a fetch already under way.
     pub joined: AtomicU64,
-    /// Entries dropped because somebody changed the episode.
-    pub invalidations: AtomicU64,
-    /// Fetched values that were not kept because a change overtook the fetch.
-    pub refused_fills: AtomicU64,
+    /// Queries answered from the cache.
+    pub query_hits: AtomicU64,
+    /// Queries that had to ask the database.
+    pub query_misses: AtomicU64,
     /// Reads of the change feed.
     pub feed_reads: AtomicU64,
+    /// Those of them that nobody waited for.
+    pub background_feed_reads: AtomicU64,
+    /// Answers from the cache although the database could not be reached to confirm them.
+    pub stale_serves: AtomicU64,
+    /// Episodes that the warm-up took from the cache file.
+    pub warmed_from_file: AtomicU64,
+    /// Episodes that the warm-up fetched, all with one request.
+    pub warmed_from_database: AtomicU64,
+    /// Times the cache gave memory back because the machine was short of it.
+    pub pressure_shrinks: AtomicU64,
 }
 
 impl Metrics {

@@ -1,5 +1,5 @@
 //! The memory tier never shows what the database does not, beyond its bound.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use memory_core::store::{AppendSteps, EpisodeStore, Forget, Save, Scope, Write};
 use memory_core::{Episode, EpisodeId, Step, Timestamp, WriteId};
-use memory_storage::{CacheConfig, HybridConfig, HybridStorage, TursoConfig};
+use memory_storage::{CacheConfig, DatabaseConfig, HybridConfig, HybridStorage, TursoConfig};
 
 async fn open(dir: &tempfile::TempDir, max_staleness: Duration) -> HybridStorage {
-    let turso = TursoConfig::at(dir.path().join("memory.db"));
+    let database = DatabaseConfig::Local(TursoConfig::at(dir.path().join("memory.db")));
     let cache = CacheConfig { max_staleness, ..CacheConfig::default() };
-    HybridStorage::open(HybridConfig { turso, cache }).await.unwrap()
+    HybridStorage::open(HybridConfig { database, cache }).await.unwrap()
 }
 
 fn episode(name: &str) -> Episode {

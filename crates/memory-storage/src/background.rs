@@ -1,0 +1,117 @@
+//! What goes on while nobody waits: the warm-up, idle polls of the feed, memory pressure, history.
+
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use memory_core::EpisodeId;
+use memory_core::store::{EpisodeStore, Scope};
+
+use crate::metrics::Metrics;
+use crate::pressure;
+use crate::shared::Shared;
+
+/// The shortest and the longest time between two polls of an idle feed.
+const FIRST_POLL: Duration = Duration::from_secs(1);
+const LAST_POLL: Duration = Duration::from_secs(60);
+
+/// How often the machine's memory is looked at.
+const LOOK_AT_MEMORY: Duration = Duration::from_secs(10);
+
+/// How often the access history is stored: what a crash may lose of it.
+const SAVE_HISTORY: Duration = Duration::from_secs(60);
+
+/// Episodes that the warm-up takes from the cache file, at most.
+const WARM_FROM_FILE: usize = 1024;
+
+/// Episodes that the warm-up fetches: one request, with an answer of ordinary size.
+const WARM_FROM_DATABASE: usize = 128;
+
+/// Runs until the storage is gone.
+pub(crate) async fn run<D: EpisodeStore>(storage: Weak<Shared<D>>) {
+    if let Some(shared) = storage.upgrade() {
+        // Unreachable: then the next poll or the first read will tell.
+        let _ = shared.confirm(Instant::now()).await;
+        warm_up(&shared).await;
+    }
+    let (mut share, mut looked_at, mut saved_at) = (1.0, Instant::now(), Instant::now());
+    let mut poll = FIRST_POLL;
+    let mut seen = None;
+    loop {
+        tokio::time::sleep(poll.min(LOOK_AT_MEMORY)).await;
+        let Some(shared) = storage.upgrade() else { return };
+        if shared.remote {
+            poll_feed(&shared, &mut poll, &mut seen).await;
+        } else {
+            poll = LAST_POLL;
+        }
+        if looked_at.elapsed() >= LOOK_AT_MEMORY {
+            looked_at = Instant::now();
+            share = follow_pressure(&shared, share);
+        }
+        if saved_at.elapsed() >= SAVE_HISTORY {
+            saved_at = Instant::now();
+            shared.cache.save_history();
+        }
+    }
+}
+
+/// Reads the feed if nobody did for the time of a poll. Polls back off while nothing happens.
+async fn poll_feed<D: EpisodeStore>(
+    shared: &Arc<Shared<D>>,
+    poll: &mut Duration,
+    seen: &mut Option<crate::feed::Version>,
+) {
+    let due = shared.feed.confirmed_at().is_none_or(|at| at.elapsed() >= *poll);
+    if !due {
+        return;
+    }
+    Metrics::add(&shared.metrics.background_feed_reads, 1);
+    let read = shared.confirm(Instant::now()).await;
+    let version = shared.feed.version();
+    let quiet = read.is_err() || version == *seen;
+    *poll = if quiet { (*poll * 2).min(LAST_POLL) } else { FIRST_POLL };
+    *seen = version;
+}
+
+fn follow_pressure<D: EpisodeStore>(shared: &Arc<Shared<D>>, share: f64) -> f64 {
+    let next = pressure::next_share(share);
+    if next != share {
+        shared.cache.set_memory_share(next);
+        if next < share {
+            Metrics::add(&shared.metrics.pressure_shrinks, 1);
+            tracing::info!("short of memory: the cache goes down to {:.0} %", next * 100.0);
+        }
+    }
+    next
+}
+
+/// Brings what earlier runs used most into memory: from the cache file, and what it lacks from the
+/// database with one request.
+pub(crate) async fn warm_up<D: EpisodeStore>(shared: &Arc<Shared<D>>) {
+    let mut missing: Vec<EpisodeId> = Vec::new();
+    for (id, in_file) in shared.cache.wanted(WARM_FROM_FILE) {
+        if shared.cache.is_full() {
+            break;
+        }
+        if in_file && shared.cache.read_file(id, Instant::now()).is_some() {
+            Metrics::add(&shared.metrics.warmed_from_file, 1);
+            tokio::task::yield_now().await;
+        } else if missing.len() < WARM_FROM_DATABASE {
+            missing.push(id);
+        }
+    }
+    if missing.is_empty() {
+        return;
+    }
+    let mark = shared.cache.mark(Instant::now());
+    match shared.durable.get(&Scope::All, &missing).await {
+        Ok(found) => {
+            for (id, episode) in missing.iter().zip(&found) {
+                if episode.is_some() && shared.cache.fill(mark, *id, episode.as_ref()) {
+                    Metrics::add(&shared.metrics.warmed_from_database, 1);
+                }
+            }
+        }
+        Err(e) => tracing::debug!("the cache is not warmed up: {e}"),
+    }
+}
