@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use memory_storage_turso::batch::Statement;
+use memory_storage_turso::batch::{Statement, Value};
 use memory_storage_turso::{RemoteConfig, RemoteTransport};
 use memory_testkit::proxy::FaultProxy;
 use memory_testkit::sqld::{Options, Server};
 
-use super::raw::{COUNT, count, create, put_once, read};
+use super::raw::{COUNT, count, create, put, put_once, read, write};
 use crate::config;
 
 #[tokio::test]
@@ -66,6 +66,29 @@ async fn connections_are_open_before_the_first_call() {
     let after = proxy.counts();
     assert_eq!((after.connections, after.connections - before.connections), (3, 0));
     assert_eq!(after.requests - before.requests, 1);
+}
+
+#[tokio::test]
+async fn without_a_pipeline_every_statement_is_a_request_on_one_connection() {
+    let Some(server) = Server::start(Options::default()) else { return };
+    let proxy = FaultProxy::start(server.address()).await;
+    let config =
+        RemoteConfig { pipeline: false, idle_timeout: Duration::ZERO, ..config(proxy.url()) };
+    let db = RemoteTransport::new(config).unwrap();
+    db.run(create()).await.unwrap();
+    let before = proxy.counts();
+    let puts = (0..5).map(|k| put(k, Value::Null)).collect();
+    db.run(write(puts)).await.unwrap();
+    let after = proxy.counts();
+    assert_eq!((after.requests - before.requests, after.connections - before.connections), (7, 1));
+    assert_eq!(count(&db).await, 5);
+
+    let bad = write(vec![put(6, Value::Null), put(6, Value::Null), put(7, Value::Null)]);
+    db.run(bad).await.unwrap_err();
+    assert_eq!(count(&db).await, 5, "a statement that failed undoes those before it");
+    let before = proxy.counts().requests;
+    db.run(put_once(8)).await.unwrap();
+    assert_eq!(proxy.counts().requests - before, 3, "no stream was left with the write lock");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use memory_storage_turso::TursoStore;
+use memory_storage_turso::{RemoteConfig, TursoStore};
 use memory_testkit::proxy::FaultProxy;
 use memory_testkit::sqld::{Options, Server};
 use memory_testkit::story;
@@ -13,6 +13,13 @@ use crate::config;
 async fn a_real_server_keeps_every_promise_of_the_store() {
     let Some(server) = Server::start(Options::default()) else { return };
     story::tell(&TursoStore::connect(config(server.url())).unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_request_for_every_statement_keeps_every_promise_of_the_store() {
+    let Some(server) = Server::start(Options::default()) else { return };
+    let config = RemoteConfig { pipeline: false, ..config(server.url()) };
+    story::tell(&TursoStore::connect(config).unwrap()).await;
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ pub struct RemoteConfig {
     /// How long an operation may take, waiting and retries included.
     pub deadline: Duration,
     /// How long an idle connection is kept. Below the time after which the server or a proxy in
-    /// between closes it; zero opens a connection for every request.
+    /// between closes it; zero opens a connection for every operation.
     pub idle_timeout: Duration,
     /// How old connections grow before they are replaced, so that a change of address is followed.
     pub max_connection_age: Duration,
@@ -44,6 +44,10 @@ pub struct RemoteConfig {
     pub queue: usize,
     /// Writes that wait are sent together, so many at most in one request; 1 sends each by itself.
     pub max_group: usize,
+    /// Send all statements of a batch in one request. Off, each is a request of its own, as drivers
+    /// do: many times slower over a distance, for comparison and for finding out what a server trips
+    /// over.
+    pub pipeline: bool,
     /// The largest answer accepted, in bytes after decompression.
     pub max_response_bytes: usize,
     /// How new payloads are encoded. Every codec stays readable.
@@ -71,6 +75,7 @@ impl Default for RemoteConfig {
             max_concurrency: 32,
             queue: 1_000,
             max_group: 256,
+            pipeline: true,
             max_response_bytes: 16 * 1024 * 1024,
             codec: Codec::MessagePack,
             retry: RetryConfig::default(),

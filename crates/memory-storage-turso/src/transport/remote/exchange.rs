@@ -16,6 +16,7 @@ use super::http::Http;
 use super::limit::Limit;
 use super::metrics::RemoteMetrics;
 use super::retry::{self, Budget};
+use super::stream::Stream;
 use crate::batch::{Access, StatementResult};
 
 #[derive(Debug)]
@@ -62,7 +63,8 @@ impl Exchange {
         let deadline = Instant::now() + self.config.deadline;
         let count = batches.iter().map(Encoded::len).sum();
         let asked = self.seen();
-        let body = Bytes::from(hrana::request(access, batches, asked));
+        let pipeline = self.config.pipeline;
+        let body = pipeline.then(|| Bytes::from(hrana::request(access, batches, asked)));
         self.budget.deposit();
         *self.last_call.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         let mut may_be_applied = false;
@@ -76,7 +78,10 @@ impl Exchange {
             };
             let pass = self.breaker.admit();
             let pass = pass.map_err(|wait| self.rejected(access, may_be_applied, wait))?;
-            let outcome = self.attempt(access, count, body.clone(), deadline).await;
+            let outcome = match &body {
+                Some(body) => self.attempt(access, count, body.clone(), deadline).await,
+                None => self.attempt_in_steps(access, batches, asked, deadline).await,
+            };
             pass.report(!outcome.as_ref().is_err_and(Failure::is_outage));
             if let Some(permit) = permit {
                 permit.report(outcome.as_ref().is_err_and(Failure::is_congestion));
@@ -118,8 +123,20 @@ impl Exchange {
         deadline: Instant,
     ) -> Result<Answer, Failure> {
         let deadline = deadline.min(Instant::now() + self.config.request_timeout);
-        let body = self.http.post(body, deadline).await?;
+        let client = self.http.client().map_err(Failure::Final)?;
+        let body = self.http.post(&client, body, deadline).await?;
         hrana::answer(access, count, &body)
+    }
+
+    async fn attempt_in_steps(
+        &self,
+        access: Access,
+        batches: &[Encoded],
+        asked: Option<u64>,
+        deadline: Instant,
+    ) -> Result<Answer, Failure> {
+        let stream = Stream::new(&self.http, self.config.request_timeout, deadline, asked)?;
+        stream.run(access, batches).await
     }
 
     fn accept(

@@ -50,12 +50,17 @@ impl Http {
 
     /// Sends `body` and reads the answer, by `deadline`. A refused token is replaced and the request
     /// sent again when there is a newer one.
-    pub(super) async fn post(&self, body: Bytes, deadline: Instant) -> Result<Bytes, Failure> {
+    pub(super) async fn post(
+        &self,
+        client: &Client,
+        body: Bytes,
+        deadline: Instant,
+    ) -> Result<Bytes, Failure> {
         let shown = self.token.header().map_err(Failure::Final)?;
-        match self.post_once(body.clone(), shown.clone(), deadline).await {
+        match self.post_once(client, body.clone(), shown.clone(), deadline).await {
             Err(Failure::Unauthorized(_)) if self.token.replaced(shown.as_ref()) => {
                 let shown = self.token.header().map_err(Failure::Final)?;
-                self.post_once(body, shown, deadline).await
+                self.post_once(client, body, shown, deadline).await
             }
             other => other,
         }
@@ -63,13 +68,14 @@ impl Http {
 
     async fn post_once(
         &self,
+        client: &Client,
         body: Bytes,
         token: Option<HeaderValue>,
         deadline: Instant,
     ) -> Result<Bytes, Failure> {
         self.metrics.requests.increment();
         self.metrics.bytes_sent.add(body.len() as u64);
-        let answer = timeout_at(deadline, self.exchange(body, token)).await;
+        let answer = timeout_at(deadline, self.exchange(client, body, token)).await;
         let answer = answer.unwrap_or_else(|_| {
             Err(Failure::Lost(format!("{} did not answer in time", self.config.url)))
         })?;
@@ -77,8 +83,12 @@ impl Http {
         Ok(answer)
     }
 
-    async fn exchange(&self, body: Bytes, token: Option<HeaderValue>) -> Result<Bytes, Failure> {
-        let client = self.client().map_err(Failure::Final)?;
+    async fn exchange(
+        &self,
+        client: &Client,
+        body: Bytes,
+        token: Option<HeaderValue>,
+    ) -> Result<Bytes, Failure> {
         let mut request = client.post(self.url.clone()).header(CONTENT_TYPE, "application/json");
         if let Some(token) = token {
             request = request.header(AUTHORIZATION, token);
@@ -118,7 +128,11 @@ impl Http {
         Failure::Lost(format!("the connection to {url} broke ({cause})"))
     }
 
-    fn client(&self) -> Result<Client> {
+    /// What sends the requests of one operation.
+    pub(super) fn client(&self) -> Result<Client> {
+        if self.config.idle_timeout.is_zero() {
+            return client(&self.config, &self.tls, &self.metrics);
+        }
         let mut current = self.client.lock().unwrap_or_else(PoisonError::into_inner);
         let (made, _) = &*current;
         if made.elapsed() > self.config.max_connection_age {
@@ -138,7 +152,6 @@ fn client(
         metrics.connections.increment();
         connection
     });
-    let kept = if config.idle_timeout.is_zero() { 0 } else { usize::MAX };
     Client::builder()
         .tls_backend_preconfigured(tls.clone())
         .http1_only()
@@ -146,8 +159,8 @@ fn client(
         .tcp_keepalive(TCP_KEEPALIVE)
         .connect_timeout(config.connect_timeout)
         .connector_layer(count)
-        .pool_idle_timeout(config.idle_timeout)
-        .pool_max_idle_per_host(kept)
+        // Zero: the client is an operation's own, and its connection ends with it.
+        .pool_idle_timeout((!config.idle_timeout.is_zero()).then_some(config.idle_timeout))
         .gzip(config.compression)
         // A token is for this server, not for where it may point.
         .redirect(redirect::Policy::none())

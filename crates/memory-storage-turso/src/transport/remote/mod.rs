@@ -4,6 +4,7 @@
 //! - `hrana`: a batch as a request, an answer as results
 //! - `http`, `tls`, `token`: one client with kept connections, whom it trusts, who it is
 //! - `exchange`: a request with retries under a deadline; `failure`: what can go wrong
+//! - `stream`: a request for every statement, where that is asked for
 //! - `retry`, `breaker`, `limit`: when to try again, when not to ask, how much to ask at a time
 //! - `gather`: writes that wait share a request
 //! - `metrics`
@@ -18,6 +19,7 @@ mod http;
 mod limit;
 mod metrics;
 mod retry;
+mod stream;
 mod tls;
 mod token;
 mod url;
@@ -38,7 +40,7 @@ use exchange::Exchange;
 use gather::Gather;
 use hrana::Encoded;
 
-/// How often an idle limit is looked at where connections are not kept.
+/// How often an idle limit is looked at.
 const RELAX_INTERVAL: Duration = Duration::from_secs(5);
 
 /// After this long without a call nothing is kept warm any more.
@@ -99,11 +101,14 @@ async fn keep_warm(exchange: Arc<Exchange>) {
     let config = &exchange.config;
     touch(&exchange, config.warm_connections).await;
     let keeps = !config.idle_timeout.is_zero();
-    let interval = if keeps { config.idle_timeout / 2 } else { RELAX_INTERVAL };
+    let touch_interval = config.idle_timeout / 2;
+    let interval = if keeps { touch_interval.min(RELAX_INTERVAL) } else { RELAX_INTERVAL };
+    let mut touched = Instant::now();
     loop {
         tokio::time::sleep(interval).await;
         exchange.limit.relax();
-        if keeps && exchange.idle_for() < UNUSED {
+        if keeps && touched.elapsed() >= touch_interval && exchange.idle_for() < UNUSED {
+            touched = Instant::now();
             touch(&exchange, config.warm_connections).await;
         }
     }

@@ -21,26 +21,47 @@ pub(crate) struct Answer {
 
 /// Reads the answer to a [`request`] of `count` statements.
 pub(crate) fn answer(access: Access, count: usize, body: &[u8]) -> Result<Answer, Failure> {
-    let body: Body<'_> = serde_json::from_slice(body).map_err(|e| {
-        let begins = excerpt(&String::from_utf8_lossy(body.get(..400).unwrap_or(body)));
-        Failure::Lost(format!(
-            "the answer is not a libSQL server's ({e}; it begins {begins}); a login page or \
-             a proxy may be in the way"
-        ))
-    })?;
-    let first = body.results.into_iter().next().unwrap_or_default();
-    if let Some(e) = first.error {
-        return Err(e.before_the_first_step());
-    }
-    let batch = first.response.and_then(|r| r.result).ok_or_else(|| incomplete("no result"))?;
+    let batch = read(body)?.batch()?;
     match Frame::of(access, count) {
         Frame::Bare => batch.statements(0, count),
         Frame::Transaction(_) => batch.transaction(count),
     }
 }
 
+/// Reads the answer to a [`step`](super::step): the baton of the stream, if it is open still, and what
+/// the statement brought.
+pub(crate) fn step_answer(
+    body: &[u8],
+) -> Result<(Option<String>, Result<Answer, Failure>), Failure> {
+    let mut body = read(body)?;
+    let baton = body.baton.take().map(Cow::into_owned);
+    Ok((baton, body.batch().and_then(|batch| batch.statements(0, 1))))
+}
+
+fn read(body: &[u8]) -> Result<Body<'_>, Failure> {
+    serde_json::from_slice(body).map_err(|e| {
+        let begins = excerpt(&String::from_utf8_lossy(body.get(..400).unwrap_or(body)));
+        Failure::Lost(format!(
+            "the answer is not a libSQL server's ({e}; it begins {begins}); a login page or \
+             a proxy may be in the way"
+        ))
+    })
+}
+
+impl<'a> Body<'a> {
+    fn batch(self) -> Result<BatchResult<'a>, Failure> {
+        let first = self.results.into_iter().next().unwrap_or_default();
+        if let Some(e) = first.error {
+            return Err(e.before_the_first_step());
+        }
+        first.response.and_then(|r| r.result).ok_or_else(|| incomplete("no result"))
+    }
+}
+
 #[derive(Deserialize)]
 struct Body<'a> {
+    #[serde(borrow)]
+    baton: Option<Cow<'a, str>>,
     #[serde(borrow)]
     results: Vec<StreamResult<'a>>,
 }

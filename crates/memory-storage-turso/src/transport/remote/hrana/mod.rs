@@ -13,13 +13,21 @@ mod answer;
 mod request;
 mod value;
 
-pub(super) use answer::{Answer, HttpError, answer};
-pub(super) use request::{Encoded, request};
+pub(super) use answer::{Answer, HttpError, answer, step_answer};
+pub(super) use request::{Encoded, plain, request, step};
 
 use crate::batch::Access;
 
 /// The path of the endpoint, below the database's URL.
 pub(super) const PATH: &str = "v3/pipeline";
+
+/// The statement that begins the transaction around so many statements; `None`: they need none.
+pub(super) fn begin(access: Access, statements: usize) -> Option<String> {
+    match Frame::of(access, statements) {
+        Frame::Bare => None,
+        Frame::Transaction(begin) => Some(plain(begin)),
+    }
+}
 
 /// Which steps surround the statements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -47,7 +47,8 @@ impl Encoded {
         self.json.len()
     }
 
-    fn statements(&self) -> impl Iterator<Item = &str> {
+    /// Each as a JSON object.
+    pub(crate) fn statements(&self) -> impl Iterator<Item = &str> {
         let starts = std::iter::once(&0).chain(&self.ends);
         starts.zip(&self.ends).filter_map(|(&start, &end)| self.json.get(start..end))
     }
@@ -104,7 +105,27 @@ pub(crate) fn request(access: Access, batches: &[Encoded], seen: Option<u64>) ->
     out.into_bytes()
 }
 
-fn plain(sql: &str) -> String {
+/// The request that runs one statement, if any, on the stream that `baton` names, or on one that it
+/// opens. The stream stays open unless this is the `last` one.
+pub(crate) fn step(
+    baton: Option<&str>,
+    statement: Option<&str>,
+    last: bool,
+    seen: Option<u64>,
+) -> Vec<u8> {
+    // A string always has a JSON form.
+    let baton = baton.and_then(|b| serde_json::to_string(b).ok()).unwrap_or("null".into());
+    let seen = seen.map(|n| format!(r#","replication_index":"{n}""#)).unwrap_or_default();
+    let run = statement.map(|statement| {
+        format!(r#"{{"type":"batch","batch":{{"steps":[{{"stmt":{statement}}}]{seen}}}}}"#)
+    });
+    let close = last.then(|| r#"{"type":"close"}"#.to_owned());
+    let requests: Vec<String> = run.into_iter().chain(close).collect();
+    format!(r#"{{"baton":{baton},"requests":[{}]}}"#, requests.join(",")).into_bytes()
+}
+
+/// A statement without parameters.
+pub(crate) fn plain(sql: &str) -> String {
     format!(r#"{{"sql":"{sql}"}}"#)
 }
 
@@ -180,6 +201,22 @@ mod tests {
         let two = steps(Access::Read, &[encoded(&["A", "B"])], None);
         assert_eq!(two["steps"][0]["stmt"]["sql"], "BEGIN TRANSACTION READONLY");
         assert_eq!(two["steps"].as_array().unwrap().len(), 5);
+    }
+
+    #[test]
+    fn one_statement_at_a_time_goes_on_where_the_last_one_ended() {
+        let body = |baton, statement, last| -> Json {
+            serde_json::from_slice(&step(baton, statement, last, Some(7))).unwrap()
+        };
+        let begin = plain("BEGIN");
+        let batch = json!({"steps": [{"stmt": {"sql": "BEGIN"}}], "replication_index": "7"});
+        let run = json!({"type": "batch", "batch": batch});
+        let first = json!({"baton": null, "requests": [run]});
+        assert_eq!(body(None, Some(&begin), false), first);
+        let last = json!({"baton": "a\"b", "requests": [run, {"type": "close"}]});
+        assert_eq!(body(Some("a\"b"), Some(&begin), true), last);
+        let close = json!({"baton": "c", "requests": [{"type": "close"}]});
+        assert_eq!(body(Some("c"), None, true), close);
     }
 
     #[test]
