@@ -317,6 +317,22 @@ impl Cache {
         absent.take(limit).map(|(id, _)| (id, on_disk(&id))).collect()
     }
 
+    /// Every id of which an episode is held, in order.
+    pub fn held_ids(&self) -> Vec<EpisodeId> {
+        let mut ids = Vec::new();
+        self.memory.for_each(|id, entry| {
+            if entry.episode().is_some() {
+                ids.push(*id);
+            }
+        });
+        if let Some(disk) = &self.disk {
+            disk.ids(&mut ids);
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
     /// True once the memory tier is nearly full: a warm-up would only push out what it brought.
     pub fn is_full(&self) -> bool {
         self.memory.weight() > self.memory_bytes / 10 * 9

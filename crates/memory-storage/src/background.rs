@@ -1,5 +1,7 @@
-//! What goes on while nobody waits: the warm-up, idle polls of the feed, memory pressure, history.
+//! What goes on while nobody waits: the warm-up, idle polls of the feed, memory pressure, history,
+//! samples compared with the database.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -33,6 +35,7 @@ pub(crate) async fn run<D: EpisodeStore>(storage: Weak<Shared<D>>) {
         let _ = shared.confirm(Instant::now()).await;
         warm_up(&shared).await;
     }
+    let mut served = 0;
     let (mut share, mut looked_at, mut saved_at) = (1.0, Instant::now(), Instant::now());
     let mut poll = FIRST_POLL;
     let mut seen = None;
@@ -51,6 +54,7 @@ pub(crate) async fn run<D: EpisodeStore>(storage: Weak<Shared<D>>) {
         if saved_at.elapsed() >= SAVE_HISTORY {
             saved_at = Instant::now();
             shared.cache.save_history();
+            sample_if_used(&shared, &mut served).await;
         }
     }
 }
@@ -71,6 +75,18 @@ async fn poll_feed<D: EpisodeStore>(
     let quiet = read.is_err() || version == *seen;
     *poll = if quiet { (*poll * 2).min(LAST_POLL) } else { FIRST_POLL };
     *seen = version;
+}
+
+/// Compares a few entries with the database, if any were served since the last time.
+async fn sample_if_used<D: EpisodeStore>(shared: &Arc<Shared<D>>, served: &mut u64) {
+    let hits = shared.metrics.hits.load(Ordering::Relaxed);
+    if std::mem::replace(served, hits) == hits {
+        return;
+    }
+    let turn = usize::try_from(hits).unwrap_or(0);
+    if let Err(e) = shared.sample(turn).await {
+        tracing::debug!("the cache was not compared with the database: {e}");
+    }
 }
 
 fn follow_pressure<D: EpisodeStore>(shared: &Arc<Shared<D>>, share: f64) -> f64 {

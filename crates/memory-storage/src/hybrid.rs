@@ -15,6 +15,7 @@ use memory_storage_turso::{RemoteConfig, TursoConfig, TursoStore};
 use tokio::task::JoinHandle;
 
 use crate::background;
+use crate::check::CacheCheck;
 use crate::metrics::Metrics;
 use crate::pending::{PendingConfig, PendingStore};
 use crate::queries::{Answer, Queries};
@@ -178,6 +179,19 @@ impl<D: EpisodeStore> HybridStorage<D> {
             Door::Straight(_) => {
                 Freshness { stale_possible: false, confirmed_ago: None, stale_serves }
             }
+        }
+    }
+
+    /// Compares everything cached with the database and drops what differs; tells `progress` how many
+    /// of how many are done.
+    ///
+    /// # Errors
+    ///
+    /// Those of the database; what was not compared is as it was.
+    pub async fn check_cache(&self, progress: impl FnMut(usize, usize)) -> Result<CacheCheck> {
+        match &self.place {
+            Door::Cached(shared) => shared.check(progress).await,
+            Door::Straight(_) => Ok(CacheCheck::default()),
         }
     }
 

@@ -10,9 +10,11 @@
 //! - [`single_flight`]: concurrent misses of one id become one fetch
 //! - `background`: warm-up, idle polls, memory pressure, history
 //! - [`pending`]: the journal of steps and the outbox in front of a remote database
+//! - [`check`]: comparing what is cached with the database
 //! - [`metrics`]: what the cache did, as counters
 
 mod background;
+pub mod check;
 mod feed;
 pub mod hybrid;
 pub mod metrics;
@@ -23,6 +25,7 @@ mod shared;
 pub mod single_flight;
 mod writes;
 
+pub use check::CacheCheck;
 pub use hybrid::{DatabaseConfig, Freshness, HybridConfig, HybridStorage, Place};
 pub use memory_storage_redb::{CacheConfig, CacheMetrics, Policy, RedbMode, Ttl};
 pub use memory_storage_turso::pending::PendingFileConfig;

@@ -21,6 +21,8 @@ pub struct Metrics {
     pub background_feed_reads: AtomicU64,
     /// Answers from the cache although the database could not be reached to confirm them.
     pub stale_serves: AtomicU64,
+    /// Cached episodes that a check found to differ from the database, and dropped.
+    pub repairs: AtomicU64,
     /// Episodes that the warm-up took from the cache file.
     pub warmed_from_file: AtomicU64,
     /// Episodes that the warm-up fetched, all with one request.

@@ -1,6 +1,6 @@
 //! The cache in front of a real libSQL server: what it saves, and what it serves when the server is
 //! gone.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::path::Path;
 use std::sync::Arc;

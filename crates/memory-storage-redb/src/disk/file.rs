@@ -73,7 +73,12 @@ fn prepare(dir: &Path) -> std::io::Result<()> {
 /// `None`: another process has it.
 fn open_one(path: &Path, cache_bytes: usize) -> Result<Option<CacheFile>, Fault> {
     guarded(|| {
-        let db = match Builder::new().set_cache_size(cache_bytes).create(path) {
+        let mut builder = Builder::new();
+        // Values carry a checksum of their own, but a damaged table of free pages makes the library
+        // panic while it cleans up after a panic, which ends the process. So the file is read through
+        // once: 5 ms a MB.
+        builder.set_cache_size(cache_bytes).set_check_integrity_on_open(true);
+        let db = match builder.create(path) {
             Ok(db) => db,
             Err(DatabaseError::DatabaseAlreadyOpen) => return Ok(None),
             Err(e) => return Err(e.into()),

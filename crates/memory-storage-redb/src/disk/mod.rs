@@ -180,6 +180,11 @@ impl DiskTier {
         let _ = receiver.recv();
     }
 
+    /// Adds every id held.
+    pub(crate) fn ids(&self, ids: &mut Vec<EpisodeId>) {
+        self.shared.index.for_each(|id, _| ids.push(*id));
+    }
+
     /// Entries held.
     pub(crate) fn len(&self) -> usize {
         self.shared.index.len()
