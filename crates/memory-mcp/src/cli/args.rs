@@ -35,7 +35,11 @@ input is wrong; 3 what was named does not exist; 4 an import left out something 
 #[derive(Debug, Default, ClapArgs)]
 #[command(next_help_heading = "Settings")]
 pub struct GlobalArgs {
-    /// Directory of the database [env: MEMORY_MCP_DATA_DIR]
+    /// A server (libsql://, https://, http://) or a file; by default a file in the data directory
+    /// [env: MEMORY_MCP_DATABASE]
+    #[arg(long, global = true, value_name = "URL|FILE")]
+    pub database: Option<OsString>,
+    /// Directory of the database file and of what waits for a server [env: MEMORY_MCP_DATA_DIR]
     #[arg(long, global = true, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// Read and write this project alone [env: MEMORY_MCP_PROJECT]
@@ -68,6 +72,7 @@ impl GlobalArgs {
             values.push((name.trim().to_owned(), value.into()));
         }
         let named = [
+            ("database.url", self.database.clone()),
             ("data_dir", self.data_dir.clone().map(PathBuf::into_os_string)),
             ("project", self.project.clone()),
             ("log", self.log.clone()),
@@ -100,6 +105,11 @@ pub enum Command {
     Forget(ForgetArgs),
     /// Show each setting and where it came from
     Config,
+    /// Copy everything to another database, from file to server or back; running it again completes
+    Copy(CopyArgs),
+    /// Writes that a server does not have yet: list them, try refused ones again, drop them
+    #[command(subcommand)]
+    Outbox(OutboxCommand),
     /// Write a completion script for a shell to stdout
     Completions(CompletionsArgs),
 }
@@ -180,6 +190,58 @@ pub struct ForgetArgs {
     /// As `list` and `recall` print them
     #[arg(required = true, value_name = "ID")]
     pub ids: Vec<String>,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+/// Arguments of `copy`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+A database is a server (libsql://, https://, http://) or a file; the one that is not given is that of
+the settings. What the target holds already stays: records are merged by their ids, and of two states
+of one episode the newer one counts. At the end both sides are read again and compared. Ctrl-C, or
+whatever else stops it, loses nothing: run the same command again.")]
+pub struct CopyArgs {
+    /// Where to read
+    #[arg(long, value_name = "URL|FILE", required_unless_present = "to")]
+    pub from: Option<String>,
+    /// Where to write; a file is created when absent
+    #[arg(long, value_name = "URL|FILE")]
+    pub to: Option<String>,
+    /// A file that holds the token of the server to read from
+    #[arg(long, value_name = "FILE")]
+    pub from_token_file: Option<PathBuf>,
+    /// A file that holds the token of the server to write to
+    #[arg(long, value_name = "FILE")]
+    pub to_token_file: Option<PathBuf>,
+}
+
+/// The commands of `outbox`.
+#[derive(Debug, Subcommand)]
+pub enum OutboxCommand {
+    /// What waits on this machine, and what a server refused
+    List,
+    /// Deliver refused writes again, now if the server can be reached
+    Retry(OutboxRetryArgs),
+    /// Give up writes for good
+    Drop(OutboxDropArgs),
+}
+
+/// Arguments of `outbox retry`.
+#[derive(Debug, ClapArgs)]
+pub struct OutboxRetryArgs {
+    /// Numbers as `outbox list` prints them
+    #[arg(required = true, value_name = "N")]
+    pub entries: Vec<u64>,
+}
+
+/// Arguments of `outbox drop`.
+#[derive(Debug, ClapArgs)]
+pub struct OutboxDropArgs {
+    /// Numbers as `outbox list` prints them
+    #[arg(required = true, value_name = "N")]
+    pub entries: Vec<u64>,
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,

@@ -72,6 +72,14 @@ impl Failure {
         self
     }
 
+    /// Adds what to do next where nothing better was said.
+    pub fn or_hint(self, text: impl Into<String>) -> Self {
+        match self {
+            Failure::Told { hint: None, .. } => self.hint(text),
+            other => other,
+        }
+    }
+
     /// The exit code.
     pub fn exit_code(&self) -> ExitCode {
         match self {

@@ -1,6 +1,6 @@
 //! `memory-mcp forget ID...`.
 
-use std::io::{BufRead, IsTerminal, stdin};
+use std::io::{IsTerminal, stdin};
 
 use memory_core::EpisodeId;
 use memory_core::store::EpisodeStore;
@@ -31,7 +31,7 @@ pub(super) async fn run(
         for (id, task) in tasks {
             output::say(format_args!("{id}  {task}"));
         }
-        if !agreed(ids.len())? {
+        if !output::agreed(format_args!("Forget {} for good? [y/N] ", episodes(ids.len())))? {
             return Err(Failure::Silent(Exit::Failed));
         }
     }
@@ -42,15 +42,6 @@ pub(super) async fn run(
         return out.json(&json!({ "forgotten": ids }));
     }
     out.line(format_args!("Forgot {} for good.", episodes(ids.len())))
-}
-
-/// Asks on stderr, so that the question is seen when stdout goes elsewhere.
-fn agreed(count: usize) -> Result<bool, Failure> {
-    output::ask(format_args!("Forget {} for good? [y/N] ", episodes(count)));
-    let mut answer = String::new();
-    let read = stdin().lock().read_line(&mut answer);
-    read.map_err(|e| Failure::failed(format!("cannot read the answer: {e}")))?;
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
 fn episodes(count: usize) -> String {

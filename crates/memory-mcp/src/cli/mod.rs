@@ -13,10 +13,12 @@ pub mod output;
 
 mod completions;
 mod config;
+mod copy;
 mod export;
 mod forget;
 mod import;
 mod list;
+mod outbox;
 mod progress;
 mod quickstart;
 mod recall;
@@ -78,6 +80,8 @@ async fn dispatch(command: Command, session: &Session, out: &mut Output) -> Resu
         Command::Config => return config::run(session, out),
         Command::Completions(args) => return completions::run(&args, out),
         Command::Quickstart => return quickstart::run(out).await,
+        Command::Copy(args) => return copy::run(&args, session, out).await,
+        Command::Outbox(command) => return outbox::run(&command, session, out).await,
         _ => {}
     }
     let memory = session.open().await?;
@@ -90,7 +94,11 @@ async fn dispatch(command: Command, session: &Session, out: &mut Output) -> Resu
         Command::Show(args) => show::run(&args, &memory, session, out).await,
         Command::Stats => stats::run(&memory, session, out).await,
         Command::Forget(args) => forget::run(&args, &memory, session, out).await,
-        Command::Config | Command::Completions(_) | Command::Quickstart => Ok(()),
+        Command::Config
+        | Command::Completions(_)
+        | Command::Copy(_)
+        | Command::Outbox(_)
+        | Command::Quickstart => Ok(()),
     };
     memory.store().durable().close().await;
     done

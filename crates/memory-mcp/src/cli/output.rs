@@ -1,7 +1,7 @@
 //! The terminal: stdout for results, stderr for everything else. Nothing else prints.
 
 use std::fmt::Display;
-use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::io::{self, BufRead, BufWriter, IsTerminal, Stdout, Write};
 
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
@@ -91,10 +91,15 @@ pub fn say(line: impl Display) {
     let _ = writeln!(AutoStream::auto(io::stderr().lock()), "{line}");
 }
 
-/// A question on stderr; the answer is typed behind it.
-pub fn ask(question: impl Display) {
+/// Asks a question whose answer is yes or no. On stderr, so that it is seen when stdout goes
+/// elsewhere; the answer is typed behind it.
+pub fn agreed(question: impl Display) -> Result<bool, Failure> {
     let mut stderr = io::stderr().lock();
     let _ = write!(stderr, "{question}").and_then(|()| stderr.flush());
+    let mut answer = String::new();
+    let read = io::stdin().lock().read_line(&mut answer);
+    read.map_err(|e| Failure::failed(format!("cannot read the answer: {e}")))?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
 /// A closed stderr is no reason to stop.

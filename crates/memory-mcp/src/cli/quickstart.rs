@@ -14,7 +14,7 @@ use serde_json::json;
 use super::output::{CODE, DIM, Output, TITLE, paint, width, wrap};
 use super::session::LocalMemory;
 use super::{Failure, recall};
-use crate::config::Config;
+use crate::config::{Config, DATABASE_FILE, Place};
 
 /// Runs of coding work, with failures and recoveries.
 const SAMPLES: &str = include_str!("../../samples/runs.jsonl");
@@ -37,8 +37,9 @@ pub(super) async fn run(out: &mut Output) -> Result<(), Failure> {
         Failure::failed(format!("cannot make a temporary directory: {e}"))
             .hint("set TMPDIR to a directory that can be written")
     })?;
+    let file = Place::File(dir.path().join(DATABASE_FILE));
     let config = Config::defaults(dir.path().to_owned());
-    let store = HybridStorage::open(config.storage()).await?;
+    let store = HybridStorage::open(config.storage(file)).await?;
     let memory = Memory::new(store, Arc::new(SystemClock));
 
     let imported = take_in_samples(&memory).await?;

@@ -10,7 +10,7 @@ use tracing_subscriber::prelude::*;
 
 use super::args::GlobalArgs;
 use super::{Failure, output};
-use crate::config::{self, Config, Loaded, Setting, Surroundings};
+use crate::config::{self, Config, Loaded, Place, Setting, Surroundings};
 
 /// The memory as the binary puts it together.
 pub(crate) type LocalMemory = Memory<HybridStorage>;
@@ -49,9 +49,15 @@ impl Session {
         }
     }
 
-    /// Opens the database, creating it if need be.
+    /// Where the database is.
+    pub(crate) fn place(&self) -> Result<Place, Failure> {
+        // Checked when the settings were read.
+        self.config().place().map_err(|problem| Failure::usage(format!("database.url {problem}")))
+    }
+
+    /// Opens the database, creating the file if need be. A server is not asked for anything yet.
     pub(crate) async fn open(&self) -> Result<Arc<LocalMemory>, Failure> {
-        let store = HybridStorage::open(self.config().storage()).await?;
+        let store = HybridStorage::open(self.config().storage(self.place()?)).await?;
         Ok(Arc::new(Memory::new(store, Arc::new(SystemClock))))
     }
 }

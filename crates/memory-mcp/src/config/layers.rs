@@ -8,6 +8,7 @@ use etcetera::BaseStrategy;
 use memory_core::error::excerpt;
 use serde_json::{Map, Value};
 
+use super::secret::{SECRET_SETTINGS, SHOWN};
 use super::{Config, nearest};
 use crate::cli::Failure;
 
@@ -16,6 +17,9 @@ const PREFIX: &str = "MEMORY_MCP_";
 
 /// The variable that names the settings file.
 const CONFIG_VARIABLE: &str = "MEMORY_MCP_CONFIG";
+
+/// The variable for what most people set, and the setting it means.
+const DATABASE_VARIABLE: (&str, &str) = ("MEMORY_MCP_DATABASE", "database.url");
 
 /// What the settings are read from besides the command line, as seen when the process started.
 #[derive(Debug, Clone, Default)]
@@ -69,7 +73,7 @@ pub struct Loaded {
 pub struct Setting {
     /// Dotted.
     pub name: String,
-    /// As in the settings file.
+    /// As in the settings file; of a secret only that it is set.
     pub value: Value,
     /// `default`, `flag`, `environment NAME` or `file PATH`.
     pub origin: String,
@@ -86,10 +90,18 @@ pub fn load(flags: &Flags, around: &Surroundings) -> Result<Loaded, Failure> {
     }
     let warnings = layers.set_variables(around)?;
     for (name, value) in &flags.values {
+        if SECRET_SETTINGS.contains(&name.as_str()) {
+            return Err(Failure::usage(format!("{name} cannot be given on the command line"))
+                .hint(format!(
+                    "other users could read it there; set {} or {name}_file",
+                    variable_of(name)
+                )));
+        }
         layers.set_text(name, value, "flag")?;
     }
     let config = layers.config()?;
     config.validate().map_err(|(name, problem)| layers.wrong(&name, &problem))?;
+    layers.hide_secrets();
     Ok(Loaded { config, settings: layers.settings, warnings })
 }
 
@@ -111,8 +123,9 @@ impl Layers {
     fn set(&mut self, name: &str, value: Value, origin: &str) -> Result<(), Failure> {
         let setting = self.find(name, origin)?;
         let expected = kind(&setting.value);
-        if kind(&value) != expected {
-            let given = excerpt(&value.to_string());
+        let fits = kind(&value) == expected || setting.value.is_f64() && value.is_number();
+        if !fits {
+            let given = shown(name, &value.to_string());
             return Err(wrong(name, origin, &format!("is {given}, expected {expected}")));
         }
         (setting.value, setting.origin) = (value, origin.to_owned());
@@ -124,11 +137,13 @@ impl Layers {
     fn set_text(&mut self, name: &str, text: &OsStr, origin: &str) -> Result<(), Failure> {
         let setting = self.find(name, origin)?;
         let Some(text) = text.to_str() else {
-            let shown = excerpt(&text.to_string_lossy());
+            let shown = shown(name, &text.to_string_lossy());
             return Err(wrong(name, origin, &format!("is \"{shown}\", which is not valid UTF-8")));
         };
         let value = match setting.value {
             Value::String(_) => Some(text.into()),
+            Value::Bool(_) => text.parse::<bool>().ok().map(Value::from),
+            Value::Number(ref n) if n.is_f64() => text.parse::<f64>().ok().map(Value::from),
             _ => text.replace('_', "").parse::<u64>().ok().map(Value::from),
         };
         let value = value.ok_or_else(|| {
@@ -144,7 +159,11 @@ impl Layers {
         let names: Vec<String> = self.settings.iter().map(|s| s.name.clone()).collect();
         let mut warnings = Vec::new();
         for (variable, text) in &around.variables {
-            if let Some(name) = names.iter().find(|name| variable_of(name) == *variable) {
+            let means = |name: &&String| {
+                variable_of(name) == *variable
+                    || (variable.as_str(), name.as_str()) == DATABASE_VARIABLE
+            };
+            if let Some(name) = names.iter().find(means) {
                 self.set_text(name, text, &format!("environment {variable}"))?;
             } else if variable != CONFIG_VARIABLE {
                 let meant =
@@ -187,6 +206,14 @@ impl Layers {
             .map_err(|e| self.wrong(&e.path().to_string(), &format!("has an {}", e.inner())))
     }
 
+    fn hide_secrets(&mut self) {
+        for setting in &mut self.settings {
+            if SECRET_SETTINGS.contains(&setting.name.as_str()) && setting.value != "" {
+                setting.value = SHOWN.into();
+            }
+        }
+    }
+
     fn wrong(&self, name: &str, problem: &str) -> Failure {
         let setting = self.settings.iter().find(|setting| setting.name == name);
         wrong(name, setting.map_or("default", |setting| &setting.origin), problem)
@@ -198,6 +225,11 @@ fn wrong(name: &str, origin: &str, problem: &str) -> Failure {
     let variable = variable_of(name);
     Failure::usage(format!("{name} ({origin}) {problem}"))
         .hint(format!("set it with --set {name}=VALUE, {variable}, or in the settings file"))
+}
+
+/// A value in an error.
+fn shown(name: &str, value: &str) -> String {
+    if SECRET_SETTINGS.contains(&name) { "hidden".into() } else { excerpt(value) }
 }
 
 fn kind(value: &Value) -> &'static str {

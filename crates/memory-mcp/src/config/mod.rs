@@ -4,10 +4,14 @@
 //! place that reads the environment; everything below is handed what it needs.
 //!
 //! - `layers`: the four sources put on top of each other
+//! - `place`: where a database is, as users write it
+//! - `secret`: values that are never shown
 //! - `spelling`: near matches for a misspelt name
 //! - `storage`: the settings as the storage crates want them
 
 mod layers;
+mod place;
+mod secret;
 mod spelling;
 mod storage;
 
@@ -16,10 +20,13 @@ use std::path::{Path, PathBuf};
 use memory_core::envelope::Codec;
 use memory_core::episode::limits::MAX_NAME_BYTES;
 use memory_core::error::excerpt;
-use memory_storage::Synchronous;
+use memory_storage::WhenOffline;
+use memory_storage_turso::Synchronous;
 use serde::{Deserialize, Serialize};
 
 pub use layers::{Flags, Loaded, Setting, Surroundings, load};
+pub use place::Place;
+pub use secret::AuthToken;
 pub use spelling::nearest;
 
 /// The project of whatever is recorded without saying which.
@@ -32,7 +39,8 @@ pub const DATABASE_FILE: &str = "memory.db";
 /// with `_` for `.` and behind `MEMORY_MCP_`, in the environment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Config {
-    /// Directory of the database file.
+    /// Directory of what is kept on this machine: the database file, unless `database.url` names
+    /// another database.
     pub data_dir: PathBuf,
     /// The project to read and write. Empty: [`DEFAULT_PROJECT`] for what is recorded and for an
     /// agent, every project for the commands that look.
@@ -41,6 +49,10 @@ pub struct Config {
     pub log: String,
     /// The durable store.
     pub database: Database,
+    /// What matters when it is on a server.
+    pub remote: Remote,
+    /// Writes on their way to a server.
+    pub writes: Writes,
     /// How episodes are encoded.
     pub payload: Payload,
     /// The cache in front of the database.
@@ -50,6 +62,13 @@ pub struct Config {
 /// Settings of the durable store.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Database {
+    /// A server (`libsql://`, `https://`, `http://`) or a file. Empty: [`DATABASE_FILE`] in the data
+    /// directory.
+    pub url: String,
+    /// The token a server asks for.
+    pub auth_token: AuthToken,
+    /// A file that holds the token; may be replaced while the program runs.
+    pub auth_token_file: PathBuf,
     /// `full`: a commit survives power loss. `normal`: it survives a crash of the process.
     pub synchronous: Synchronous,
     /// Connections for reads, kept open; so many reads run at a time.
@@ -62,6 +81,59 @@ pub struct Database {
     pub busy_timeout_ms: u64,
 }
 
+/// Settings of the connection to a server. A name without a unit means what it says in
+/// [`RemoteConfig`](memory_storage_turso::RemoteConfig).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Remote {
+    /// A PEM file of certificate authorities to trust in place of the system's.
+    pub ca_file: PathBuf,
+    /// Let the server compress its answers.
+    pub compression: bool,
+    /// How long opening a connection may take.
+    pub connect_timeout_ms: u64,
+    /// How long one request may take.
+    pub request_timeout_ms: u64,
+    /// How long an operation may take, waiting and retries included.
+    pub deadline_ms: u64,
+    /// How long an idle connection is kept.
+    pub idle_timeout_ms: u64,
+    /// Connections opened at the start and kept open while there are calls.
+    pub warm_connections: usize,
+    /// Reads under way at a time: the lower bound of the adaptive limit.
+    pub min_concurrency: usize,
+    /// The upper bound.
+    pub max_concurrency: usize,
+    /// Calls that may wait before others are refused.
+    pub queue: usize,
+    /// Waiting writes sent in one request, at most.
+    pub max_group: usize,
+    /// The largest answer accepted.
+    pub max_response_bytes: usize,
+    /// The longest first pause before a retry; it doubles with every try.
+    pub retry_base_ms: u64,
+    /// The longest pause of all.
+    pub retry_cap_ms: u64,
+    /// Retries per request, on average; 0 turns them off.
+    pub retry_budget: f64,
+    /// Failures in a row after which the server is left alone for a while.
+    pub breaker_failures: u32,
+    /// For how long, at first.
+    pub breaker_open_for_ms: u64,
+}
+
+/// Settings of writes on their way to a server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Writes {
+    /// What becomes of writes while the server cannot be reached: `refuse` or `queue`.
+    pub when_offline: WhenOffline,
+    /// How long logged steps may stay on this machine before they are sent.
+    pub flush_after_ms: u64,
+    /// Writes that may wait on this machine.
+    pub max_entries: u64,
+    /// Bytes of writes that may wait on this machine.
+    pub max_bytes: u64,
+}
+
 /// Settings of the payload.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Payload {
@@ -72,9 +144,18 @@ pub struct Payload {
 /// Settings of the cache.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cache {
-    /// Bytes of decoded episodes kept in memory; 0 turns the cache off.
+    /// Bytes of memory for the cache; 0 turns it off.
     pub memory_bytes: u64,
-    /// For how long a read may miss what another process wrote.
+    /// Bytes of disk for the cache file.
+    pub disk_bytes: u64,
+    /// Whether there is a cache file: `auto` (in front of a server), `on` or `off`.
+    pub redb: String,
+    /// Which entries make room for others: `frequency`, `lru` or `lfu_tlru`.
+    pub policy: String,
+    /// How long entries count as current when nothing was heard of the database; 0: by the state of
+    /// the episode.
+    pub ttl_ms: u64,
+    /// For how long, at most, a read may miss what another process wrote.
     pub max_staleness_ms: u64,
 }
 
@@ -84,9 +165,12 @@ impl Config {
         if self.project.is_empty() { DEFAULT_PROJECT } else { &self.project }
     }
 
-    /// Path of the database file.
-    pub fn database_file(&self) -> PathBuf {
-        self.data_dir.join(DATABASE_FILE)
+    /// Where the database is. The error is the end of a sentence about `database.url`.
+    pub fn place(&self) -> Result<Place, String> {
+        match self.database.url.as_str() {
+            "" => Ok(Place::File(self.data_dir.join(DATABASE_FILE))),
+            url => Place::parse(url),
+        }
     }
 
     /// The setting that breaks a rule, and what is wrong with it.
@@ -104,6 +188,11 @@ impl Config {
             let shown = excerpt(&self.project);
             return Err(("project".into(), format!("\"{shown}\" contains a control character")));
         }
-        self.validate_storage()
+        let place = self.place().map_err(|problem| ("database.url".to_owned(), problem))?;
+        if self.database.auth_token.is_set() && self.database.auth_token_file != Path::new("") {
+            let problem = "is set beside database.auth_token; leave one of them out";
+            return Err(("database.auth_token_file".into(), problem.into()));
+        }
+        self.validate_storage(&place)
     }
 }

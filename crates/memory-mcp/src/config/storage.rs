@@ -1,66 +1,240 @@
 //! The settings as the storage crates want them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use memory_core::Error;
-use memory_storage::{CacheConfig, HybridConfig, TursoConfig};
+use memory_storage::{
+    CacheConfig, DatabaseConfig, HybridConfig, PendingConfig, Policy, RedbMode, Ttl,
+};
+use memory_storage_turso::pending::PendingFileConfig;
+use memory_storage_turso::{
+    BreakerConfig, DatabaseUrl, RemoteConfig, RetryConfig, TokenSource, TursoConfig,
+};
 
-use super::{Cache, Config, Database, Payload};
+use super::{AuthToken, Cache, Config, Database, Payload, Place, Remote, Writes};
+
+/// Name, in the data directory, of the file of writes that a server does not have yet.
+const PENDING_FILE: &str = "pending.db";
+
+/// Name, in the data directory, of the directory of cache files.
+const CACHE_DIRECTORY: &str = "cache";
+
+/// Settings of the connection to a server that are times; here their names end in `_ms`.
+const TIMES: [&str; 5] =
+    ["connect_timeout", "request_timeout", "deadline", "idle_timeout", "breaker_open_for"];
 
 impl Config {
     /// Every default, on the data directory of this machine.
     pub fn defaults(data_dir: PathBuf) -> Self {
-        let HybridConfig { turso, cache } = HybridConfig::default();
+        let (turso, pending) = (TursoConfig::default(), PendingConfig::default());
+        let cache = CacheConfig::default();
         Config {
             data_dir,
             project: String::new(),
             log: "warn".into(),
             database: Database {
+                url: String::new(),
+                auth_token: AuthToken::default(),
+                auth_token_file: PathBuf::new(),
                 synchronous: turso.synchronous,
                 readers: turso.readers,
                 statement_cache: turso.statement_cache,
                 queue: turso.queue,
                 busy_timeout_ms: milliseconds(turso.busy_timeout),
             },
+            remote: Remote::of(&RemoteConfig::default()),
+            writes: Writes {
+                when_offline: pending.when_offline,
+                flush_after_ms: milliseconds(pending.flush_after),
+                max_entries: pending.max_entries,
+                max_bytes: pending.max_bytes,
+            },
             payload: Payload { codec: turso.codec },
             cache: Cache {
                 memory_bytes: cache.memory_bytes,
+                disk_bytes: cache.disk_bytes,
+                redb: cache.redb.as_str().into(),
+                policy: cache.policy.as_str().into(),
+                ttl_ms: match cache.ttl {
+                    Ttl::ByState => 0,
+                    Ttl::Fixed(ttl) => milliseconds(ttl),
+                },
                 max_staleness_ms: milliseconds(cache.max_staleness),
             },
         }
     }
 
-    /// What the storage is opened with.
-    pub fn storage(&self) -> HybridConfig {
-        let Database { synchronous, readers, statement_cache, queue, busy_timeout_ms } =
-            self.database;
-        HybridConfig {
-            turso: TursoConfig {
-                path: self.database_file(),
-                synchronous,
-                readers,
-                statement_cache,
-                queue,
-                busy_timeout: Duration::from_millis(busy_timeout_ms),
-                codec: self.payload.codec,
+    /// What the storage on the database at `place` is opened with.
+    pub fn storage(&self, place: Place) -> HybridConfig {
+        let database = match place {
+            Place::File(path) => DatabaseConfig::Local(self.file(path)),
+            Place::Server(url) => DatabaseConfig::Remote {
+                remote: self.server(url, self.token()),
+                pending: self.pending(),
             },
-            cache: CacheConfig {
-                memory_bytes: self.cache.memory_bytes,
-                max_staleness: Duration::from_millis(self.cache.max_staleness_ms),
+        };
+        HybridConfig { database, cache: self.cache_config() }
+    }
+
+    fn cache_config(&self) -> CacheConfig {
+        let Cache { memory_bytes, disk_bytes, redb, policy, ttl_ms, max_staleness_ms } =
+            &self.cache;
+        CacheConfig {
+            memory_bytes: *memory_bytes,
+            disk_bytes: *disk_bytes,
+            // Both were checked when the settings were read.
+            redb: redb.parse().unwrap_or_default(),
+            policy: policy.parse().unwrap_or_default(),
+            ttl: match ttl_ms {
+                0 => Ttl::ByState,
+                ms => Ttl::Fixed(Duration::from_millis(*ms)),
             },
+            max_staleness: Duration::from_millis(*max_staleness_ms),
+            dir: Some(self.data_dir.join(CACHE_DIRECTORY)),
         }
     }
 
-    /// The storage knows its own ranges; the names it uses are the last part of ours.
-    pub(super) fn validate_storage(&self) -> Result<(), (String, String)> {
-        match self.storage().turso.validate() {
+    /// What a database file is opened with.
+    pub fn file(&self, path: PathBuf) -> TursoConfig {
+        TursoConfig {
+            path,
+            synchronous: self.database.synchronous,
+            readers: self.database.readers,
+            statement_cache: self.database.statement_cache,
+            queue: self.database.queue,
+            busy_timeout: Duration::from_millis(self.database.busy_timeout_ms),
+            codec: self.payload.codec,
+        }
+    }
+
+    /// What a server is connected to with.
+    pub fn server(&self, url: DatabaseUrl, token: TokenSource) -> RemoteConfig {
+        let Remote { ca_file, .. } = &self.remote;
+        RemoteConfig {
+            token,
+            ca_file: (ca_file != Path::new("")).then(|| ca_file.clone()),
+            codec: self.payload.codec,
+            ..self.remote.config(url)
+        }
+    }
+
+    /// The token of the settings.
+    pub fn token(&self) -> TokenSource {
+        let Database { auth_token, auth_token_file, .. } = &self.database;
+        if auth_token_file != Path::new("") {
+            TokenSource::File(auth_token_file.clone())
+        } else if auth_token.is_set() {
+            TokenSource::Fixed(auth_token.secret())
+        } else {
+            TokenSource::None
+        }
+    }
+
+    /// The file of writes that a server does not have yet.
+    pub fn pending_file(&self) -> PendingFileConfig {
+        let PendingConfig { path, max_entries, max_bytes, .. } = self.pending();
+        PendingFileConfig { path, max_entries, max_bytes }
+    }
+
+    fn pending(&self) -> PendingConfig {
+        PendingConfig {
+            path: self.data_dir.join(PENDING_FILE),
+            flush_after: Duration::from_millis(self.writes.flush_after_ms),
+            when_offline: self.writes.when_offline,
+            max_entries: self.writes.max_entries,
+            max_bytes: self.writes.max_bytes,
+        }
+    }
+
+    /// The storage knows its own ranges; the names it uses are the last part of ours. Both halves are
+    /// checked, so that a mistake does not wait for the day when the other half is used.
+    pub(super) fn validate_storage(&self, place: &Place) -> Result<(), (String, String)> {
+        let cache = &self.cache;
+        let named = cache.redb.parse::<RedbMode>().map(drop);
+        if let Err(Error::Invalid { field, problem }) =
+            named.and_then(|()| cache.policy.parse::<Policy>().map(drop))
+        {
+            return Err((field, problem));
+        }
+        let (path, url) = match place {
+            Place::File(path) => (path.clone(), RemoteConfig::default().url),
+            Place::Server(url) => (TursoConfig::default().path, url.clone()),
+        };
+        match self.file(path).validate() {
             Err(Error::Invalid { field, problem }) if field == "path" => {
-                Err(("data_dir".into(), problem))
+                return Err(("database.url".into(), problem));
             }
-            Err(Error::Invalid { field, problem }) => Err((format!("database.{field}"), problem)),
-            Err(other) => Err(("database".into(), other.to_string())),
+            Err(Error::Invalid { field, problem }) => {
+                return Err((format!("database.{field}"), problem));
+            }
+            Err(other) => return Err(("database".into(), other.to_string())),
+            Ok(()) => {}
+        }
+        match self.server(url, TokenSource::None).validate() {
+            Err(Error::Invalid { field, problem }) if field == "database URL" => {
+                Err(("database.url".into(), problem))
+            }
+            Err(Error::Invalid { field, problem }) => {
+                let field = field.replace('.', "_");
+                let unit = if TIMES.contains(&field.as_str()) { "_ms" } else { "" };
+                Err((format!("remote.{field}{unit}"), problem))
+            }
+            Err(other) => Err(("remote".into(), other.to_string())),
             Ok(()) => Ok(()),
+        }
+    }
+}
+
+impl Remote {
+    fn of(config: &RemoteConfig) -> Self {
+        Remote {
+            ca_file: PathBuf::new(),
+            compression: config.compression,
+            connect_timeout_ms: milliseconds(config.connect_timeout),
+            request_timeout_ms: milliseconds(config.request_timeout),
+            deadline_ms: milliseconds(config.deadline),
+            idle_timeout_ms: milliseconds(config.idle_timeout),
+            warm_connections: config.warm_connections,
+            min_concurrency: config.min_concurrency,
+            max_concurrency: config.max_concurrency,
+            queue: config.queue,
+            max_group: config.max_group,
+            max_response_bytes: config.max_response_bytes,
+            retry_base_ms: milliseconds(config.retry.base),
+            retry_cap_ms: milliseconds(config.retry.cap),
+            retry_budget: config.retry.budget,
+            breaker_failures: config.breaker.failures,
+            breaker_open_for_ms: milliseconds(config.breaker.open_for),
+        }
+    }
+
+    fn config(&self, url: DatabaseUrl) -> RemoteConfig {
+        let defaults = RemoteConfig::default();
+        RemoteConfig {
+            url,
+            compression: self.compression,
+            connect_timeout: Duration::from_millis(self.connect_timeout_ms),
+            request_timeout: Duration::from_millis(self.request_timeout_ms),
+            deadline: Duration::from_millis(self.deadline_ms),
+            idle_timeout: Duration::from_millis(self.idle_timeout_ms),
+            warm_connections: self.warm_connections,
+            min_concurrency: self.min_concurrency,
+            max_concurrency: self.max_concurrency,
+            queue: self.queue,
+            max_group: self.max_group,
+            max_response_bytes: self.max_response_bytes,
+            retry: RetryConfig {
+                base: Duration::from_millis(self.retry_base_ms),
+                cap: Duration::from_millis(self.retry_cap_ms),
+                budget: self.retry_budget,
+                ..defaults.retry
+            },
+            breaker: BreakerConfig {
+                failures: self.breaker_failures,
+                open_for: Duration::from_millis(self.breaker_open_for_ms),
+            },
+            ..defaults
         }
     }
 }

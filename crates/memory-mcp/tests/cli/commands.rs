@@ -106,7 +106,7 @@ fn recall_finds_the_run_says_why_and_keeps_to_the_budget() {
     let shown = world.run(&["recall", "the", "login", "test", "is", "flaky"]).done().stdout;
     assert!(shown.starts_with("1. success"), "{shown}");
     assert!(shown.contains("cargo test --test t1"), "{shown}");
-    for budget in ["100", "150", "300", "1000"] {
+    for budget in ["120", "150", "300", "1000"] {
         let arguments = ["recall", LOGIN, "--budget-tokens", budget];
         let recalled = world.json(&arguments);
         let limit: u64 = budget.parse().unwrap();

@@ -12,7 +12,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::view::{BRIEF_CHARS, line, score};
-use super::{Effect, Output, Tool, renamed};
+use super::{Effect, Output, Tool, not_stored_yet, not_stored_yet_text, renamed};
 use crate::mcp::arguments::{or_default, parsed};
 use crate::mcp::session::Session;
 
@@ -67,6 +67,9 @@ pub(super) struct Completed {
     steps: usize,
     lessons: Vec<LessonView>,
     total_lessons: usize,
+    // As for logged steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept: Option<&'static str>,
 }
 
 /// What an episode taught.
@@ -92,8 +95,8 @@ impl LessonView {
 impl Tool for CompleteEpisode {
     const NAME: &'static str = "complete_episode";
     const TITLE: &'static str = "Complete episode";
-    const DESCRIPTION: &'static str = "End an episode, well or not: it is scored, its lessons are \
-        drawn, and it can be recalled.";
+    const DESCRIPTION: &'static str = "End an episode, well or not: it is scored, and recalled \
+        with its lessons.";
     const EFFECT: Effect = Effect::Sets;
     type Output = Completed;
 
@@ -129,16 +132,18 @@ impl Tool for CompleteEpisode {
             steps: done.episode.steps.len(),
             lessons: done.lessons.iter().take(LESSONS_SHOWN).map(LessonView::of).collect(),
             total_lessons: done.lessons.len(),
+            kept: not_stored_yet(done.kept),
         })
     }
 }
 
 impl Output for Completed {
     fn text(&self) -> String {
-        let Completed { episode_id, outcome, steps, total_lessons, .. } = self;
+        let Completed { episode_id, outcome, steps, total_lessons, kept, .. } = self;
+        let kept = not_stored_yet_text(*kept);
         let reward = self.reward.map_or(String::new(), |r| format!(", reward {r}"));
         let mut text = format!(
-            "Episode {episode_id} completed: {outcome}{reward}, {steps} steps, {total_lessons} lessons."
+            "Episode {episode_id} completed: {outcome}{reward}, {steps} steps, {total_lessons} lessons.{kept}"
         );
         for lesson in &self.lessons {
             let LessonView { lesson_id, kind, condition, action } = lesson;

@@ -19,6 +19,7 @@ mod view;
 
 use std::ops::RangeInclusive;
 
+use memory_core::store::Kept;
 use memory_core::{EpisodeStore, Error, Result};
 use rmcp::model::{CallToolResult, ContentBlock, ErrorData, ToolAnnotations};
 use schemars::JsonSchema;
@@ -44,6 +45,22 @@ trait Tool: DeserializeOwned + JsonSchema + Send {
         self,
         session: &Session<S>,
     ) -> impl Future<Output = Result<Self::Output>> + Send;
+}
+
+/// What a result says of a write that the database does not have yet.
+fn not_stored_yet(kept: Kept) -> Option<&'static str> {
+    match kept {
+        Kept::Stored => None,
+        Kept::Journaled => Some("journaled"),
+        Kept::Queued => Some("queued"),
+    }
+}
+
+/// The same as the end of a text.
+fn not_stored_yet_text(kept: Option<&'static str>) -> String {
+    let said =
+        |kept| format!(" Not in the database yet: {kept} on this machine, safe from a crash.");
+    kept.map(said).unwrap_or_default()
 }
 
 /// The result of a tool: its JSON, and the same as compact text.

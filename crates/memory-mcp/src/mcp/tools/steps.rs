@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Effect, Output, Tool};
+use super::{Effect, Output, Tool, not_stored_yet, not_stored_yet_text};
 use crate::mcp::arguments::parsed;
 use crate::mcp::session::Session;
 
@@ -64,6 +64,9 @@ pub(super) struct Logged {
     episode_id: String,
     first_step: u32,
     total_steps: u32,
+    // Not a doc comment: definitions have to be small, and the value says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept: Option<&'static str>,
 }
 
 impl Tool for LogSteps {
@@ -85,13 +88,17 @@ impl Tool for LogSteps {
             episode_id: id.to_string(),
             first_step: logged.first,
             total_steps: logged.total,
+            kept: not_stored_yet(logged.kept),
         })
     }
 }
 
 impl Output for Logged {
     fn text(&self) -> String {
-        let Logged { episode_id, first_step, total_steps } = self;
-        format!("Logged from step {first_step}; episode {episode_id} has {total_steps} steps.")
+        let Logged { episode_id, first_step, total_steps, kept } = self;
+        let kept = not_stored_yet_text(*kept);
+        format!(
+            "Logged from step {first_step}; episode {episode_id} has {total_steps} steps.{kept}"
+        )
     }
 }

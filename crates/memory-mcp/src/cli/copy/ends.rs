@@ -1,0 +1,106 @@
+//! The two databases of a copy and the token each is shown.
+
+use std::path::PathBuf;
+
+use memory_storage_turso::pending::PendingFile;
+use memory_storage_turso::{TokenSource, TursoStore};
+
+use crate::cli::Failure;
+use crate::cli::args::CopyArgs;
+use crate::cli::session::Session;
+use crate::config::Place;
+
+/// From where to where.
+pub(super) struct Ends {
+    pub(super) from: Place,
+    pub(super) to: Place,
+    from_token: TokenSource,
+    to_token: TokenSource,
+}
+
+impl Ends {
+    /// An end that is not given is the database of the settings.
+    pub(super) fn of(args: &CopyArgs, session: &Session) -> Result<Self, Failure> {
+        let end = |flag: &str, given: &Option<String>| match given {
+            None => session.place(),
+            Some(text) => Place::parse(text).map_err(|problem| {
+                Failure::usage(format!("{flag} {problem}"))
+                    .hint("give a file, or a URL like libsql://name.turso.io")
+            }),
+        };
+        let (from, to) = (end("--from", &args.from)?, end("--to", &args.to)?);
+        if from == to {
+            return Err(Failure::usage(format!("source and target are the same database, {from}"))
+                .hint("give the other one with --from or --to"));
+        }
+        if let Place::File(path) = &from
+            && !path.is_file()
+        {
+            return Err(Failure::not_found(format!("there is no database file {from}"))
+                .hint("`memory-mcp config` shows database.url and data_dir"));
+        }
+        let from_token = token(&from, args.from_token_file.as_ref(), &to, session)?;
+        let to_token = token(&to, args.to_token_file.as_ref(), &from, session)?;
+        Ok(Ends { from, to, from_token, to_token })
+    }
+
+    /// Writes on this machine that the source does not have yet.
+    pub(super) async fn waiting(&self, session: &Session) -> Result<usize, Failure> {
+        let config = session.config().pending_file();
+        let Place::Server(url) = &self.from else { return Ok(0) };
+        if !config.path.is_file() {
+            return Ok(0);
+        }
+        let (file, url) = (PendingFile::open(config).await?, url.to_string());
+        let entries = file.entries().await?;
+        file.close().await;
+        Ok(entries.iter().filter(|entry| entry.url == url).count())
+    }
+
+    /// Opens both; the target's file is created when absent.
+    pub(super) async fn open(
+        &self,
+        session: &Session,
+    ) -> Result<(TursoStore, TursoStore), Failure> {
+        let source = open(&self.from, &self.from_token, session).await?;
+        Ok((source, open(&self.to, &self.to_token, session).await?))
+    }
+}
+
+async fn open(
+    place: &Place,
+    token: &TokenSource,
+    session: &Session,
+) -> Result<TursoStore, Failure> {
+    match place {
+        Place::File(path) => Ok(TursoStore::open(session.config().file(path.clone())).await?),
+        Place::Server(url) => {
+            let store = TursoStore::connect(session.config().server(url.clone(), token.clone()))?;
+            let ready = store.ready().await;
+            ready.map_err(|e| Failure::from(e).or_hint(format!("this was about {place}")))?;
+            Ok(store)
+        }
+    }
+}
+
+/// A token goes to the server it was set for and to no other.
+fn token(
+    place: &Place,
+    file: Option<&PathBuf>,
+    other: &Place,
+    session: &Session,
+) -> Result<TokenSource, Failure> {
+    if let Some(file) = file {
+        return Ok(TokenSource::File(file.clone()));
+    }
+    let token = session.config().token();
+    match (place, session.place()?, other) {
+        (Place::File(_), _, _) => Ok(TokenSource::None),
+        (place, configured @ Place::Server(_), _) if configured == *place => Ok(token),
+        (_, Place::Server(_), _) => Ok(TokenSource::None),
+        (_, _, Place::File(_)) => Ok(token),
+        _ if matches!(token, TokenSource::None) => Ok(token),
+        _ => Err(Failure::usage("there are two servers and one token")
+            .hint("give each its own with --from-token-file and --to-token-file")),
+    }
+}
