@@ -71,8 +71,9 @@ impl<D: EpisodeStore> Buffered<D> {
 
     /// Delivers everything that waits now. Safe beside another process that does the same.
     pub(super) async fn flush(&self) -> Result<()> {
-        let target = self.target().await?;
-        while self.file.oldest(target).await?.is_some() {
+        // Again each time: another database may be behind the URL by now, and for that one other
+        // things wait.
+        while self.file.oldest(self.target().await?).await?.is_some() {
             self.deliver(Timestamp(i64::MAX)).await?;
         }
         Ok(())

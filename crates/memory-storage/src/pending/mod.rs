@@ -23,8 +23,8 @@ use std::time::Duration;
 use memory_core::clock::Clock;
 use memory_core::learning::ScoredLesson;
 use memory_core::store::{
-    Changes, Counts, EpisodeStore, LessonQuery, ListQuery, Page, Recollection, ScanPage, ScanQuery,
-    Scope, SearchQuery, SearchResult, Watermark, Write, Written,
+    Carried, Changes, Counts, EpisodeStore, LessonQuery, ListQuery, Page, Recollection, ScanPage,
+    ScanQuery, Scope, SearchQuery, SearchResult, Watermark, Write, Written,
 };
 use memory_core::{Episode, EpisodeId, Result};
 use memory_storage_turso::TursoStore;
@@ -234,6 +234,13 @@ impl<D: EpisodeStore> EpisodeStore for PendingStore<D> {
     }
 
     /// An export is to hold everything: what waits is delivered first.
+    async fn carried(&self, since: &Watermark) -> Result<Option<Carried>> {
+        match &self.0 {
+            Way::Direct(durable) => durable.carried(since).await,
+            Way::Buffered { store, .. } => store.carried(since).await,
+        }
+    }
+
     async fn scan(&self, query: &ScanQuery) -> Result<ScanPage> {
         if query.after.is_none() {
             self.flush().await?;

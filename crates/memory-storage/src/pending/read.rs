@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use memory_core::store::{
-    Change, Changes, EpisodeStore, LessonQuery, ListQuery, Page, Recollection, Scope, Watermark,
+    Carried, Change, Changes, EpisodeStore, LessonQuery, ListQuery, Page, Recollection, Scope,
+    Watermark,
 };
 use memory_core::{Episode, EpisodeId, Result};
 use memory_storage_turso::pending::Entry;
@@ -68,7 +69,20 @@ impl<D: EpisodeStore> Buffered<D> {
     /// The database's feed. An episode for which something waits, here or in another process, is
     /// reported without a version: what it has is not the database's.
     pub(super) async fn changes(&self, since: Option<&Watermark>) -> Result<Changes> {
-        let mut changes = self.durable.changes(since).await?;
+        let changes = self.durable.changes(since).await?;
+        self.observed(since, changes).await
+    }
+
+    /// As [`changes`](Self::changes), of what came along with other operations.
+    pub(super) async fn carried(&self, since: &Watermark) -> Result<Option<Carried>> {
+        let Some(Carried { changes, at }) = self.durable.carried(since).await? else {
+            return Ok(None);
+        };
+        let changes = self.observed(Some(since), changes).await?;
+        Ok(Some(Carried { changes, at }))
+    }
+
+    async fn observed(&self, since: Option<&Watermark>, mut changes: Changes) -> Result<Changes> {
         self.is_database(changes.watermark.database).await?;
         if changes.jumped {
             self.unlearn_all();
