@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use memory_core::recall::RecallQuery;
 use memory_core::store::{EpisodeStore, Save, Scope, Write};
 use memory_core::{EpisodeId, Memory, SystemClock, WriteId};
-use memory_storage::{CacheConfig, HybridConfig, HybridStorage, TursoConfig};
+use memory_storage::{CacheConfig, DatabaseConfig, HybridConfig, HybridStorage, TursoConfig};
 use memory_testkit::generate;
 
 use crate::figure::{Figure, percentile};
@@ -25,7 +25,7 @@ pub(crate) async fn figures() -> Result<Vec<Figure>> {
     let crowd = saves(&store, 400, EPISODES, 64).await?;
     let ids: Vec<EpisodeId> =
         (0..EPISODES).map(|n| generate::episode(SEED, n, EPISODE_BYTES).id).collect();
-    let hot = get(&store, &ids[..200.min(ids.len())], 100).await?;
+    let hot = get(&store, ids.get(..200).unwrap_or(&ids), 100).await?;
     let uncached = open(dir.path(), 0).await?;
     let cold = get(&uncached, &ids, 1).await?;
     let mut recall = recall(store).await?;
@@ -40,9 +40,9 @@ pub(crate) async fn figures() -> Result<Vec<Figure>> {
 }
 
 async fn open(dir: &std::path::Path, memory_bytes: u64) -> Result<HybridStorage> {
-    let turso = TursoConfig { path: dir.join("bench.db"), ..TursoConfig::default() };
+    let database = DatabaseConfig::Local(TursoConfig::at(dir.join("bench.db")));
     let cache = CacheConfig { memory_bytes, ..CacheConfig::default() };
-    Ok(HybridStorage::open(HybridConfig { turso, cache }).await?)
+    Ok(HybridStorage::open(HybridConfig { database, cache }).await?)
 }
 
 /// Saves per second, each acknowledged before its writer goes on.

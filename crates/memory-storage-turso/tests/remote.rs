@@ -13,7 +13,6 @@ mod remote {
     mod connections;
     mod cost;
     mod faults;
-    mod measure;
     mod raw;
     mod replica;
     mod story;
