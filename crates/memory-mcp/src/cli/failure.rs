@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use memory_core::Error;
 
+use crate::config::Place;
+
 /// Exit codes; the numbers are part of the interface and listed in `--help`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -77,6 +79,16 @@ impl Failure {
         match self {
             Failure::Told { hint: None, .. } => self.hint(text),
             other => other,
+        }
+    }
+
+    /// Names the server it came from, where nothing better was said. A file names itself.
+    pub fn about(self, place: &Place) -> Self {
+        match (&self, place) {
+            (Failure::Told { exit: Exit::Failed, .. }, Place::Server(url)) => {
+                self.or_hint(format!("the database is {url}; is it up and reachable from here?"))
+            }
+            _ => self,
         }
     }
 

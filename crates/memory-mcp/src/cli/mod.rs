@@ -101,5 +101,6 @@ async fn dispatch(command: Command, session: &Session, out: &mut Output) -> Resu
         | Command::Quickstart => Ok(()),
     };
     memory.store().durable().close().await;
-    done
+    let place = session.place()?;
+    done.map_err(|failure| failure.about(&place))
 }

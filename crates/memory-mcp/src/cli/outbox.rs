@@ -81,7 +81,7 @@ async fn retry(
         let flushed = memory.store().durable().flush().await;
         memory.store().durable().close().await;
         flushed.map_err(|e| {
-            Failure::from(e).or_hint("the writes wait, and are delivered when it can be reached")
+            Failure::from(e).hint("the writes wait, and are delivered when it can be reached")
         })?;
     }
     let left = file.entries().await?;

@@ -362,6 +362,44 @@ mod tests {
     }
 
     #[test]
+    fn switches_fractions_and_the_short_name_of_the_database_are_understood() {
+        let variables = around(&[
+            ("MEMORY_MCP_DATABASE", "libsql://db.example"),
+            ("MEMORY_MCP_REMOTE_COMPRESSION", "true"),
+            ("MEMORY_MCP_REMOTE_RETRY_BUDGET", "0.5"),
+        ]);
+        let loaded = load(&set("remote.deadline_ms", "9_000"), &variables).unwrap();
+        assert_eq!(loaded.warnings, [""; 0]);
+        let Config { database, remote, .. } = &loaded.config;
+        assert_eq!(database.url, "libsql://db.example");
+        assert_eq!((remote.compression, remote.retry_budget), (true, 0.5));
+        assert_eq!(origin(&loaded, "database.url"), "environment MEMORY_MCP_DATABASE");
+        let (_dir, whole) = file("[remote]\nretry_budget = 0\n");
+        assert_eq!(load(&whole, &around(&[])).unwrap().config.remote.retry_budget, 0.0);
+        let message = told(load(&set("remote.compression", "yes"), &around(&[])));
+        assert!(message.contains("\"yes\", expected true or false"), "{message}");
+        let message = told(load(&set("remote.retry_budget", "2"), &around(&[])));
+        assert!(message.starts_with("remote.retry_budget (flag) is 2; choose 0 to 1"), "{message}");
+    }
+
+    #[test]
+    fn a_secret_is_handed_on_and_never_shown() {
+        let variables = around(&[("MEMORY_MCP_DATABASE_AUTH_TOKEN", "hush")]);
+        let loaded = load(&Flags::default(), &variables).unwrap();
+        assert!(loaded.config.database.auth_token.is_set());
+        assert!(!format!("{loaded:?}").contains("hush"));
+        let (_dir, number) = file("[database]\nauth_token = 4711\n");
+        assert!(!told(load(&number, &around(&[]))).contains("4711"));
+        let message = told(load(&set("database.auth_token", "hush"), &around(&[])));
+        assert!(message.contains("MEMORY_MCP_DATABASE_AUTH_TOKEN"), "{message}");
+        assert!(!message.contains("hush"), "{message}");
+        let url = set("database.url", "libsql://db.example?authToken=hush");
+        let message = told(load(&url, &around(&[])));
+        assert!(message.contains("database.auth_token_file"), "{message}");
+        assert!(!message.contains("hush"), "{message}");
+    }
+
+    #[test]
     fn a_wrong_value_names_the_setting_its_source_and_what_was_expected() {
         let none = around(&[]);
         let message = told(load(&set("cache.memory_bytes", "-1"), &none));

@@ -6,6 +6,7 @@
 //! - `import_export`: what goes in comes out
 //! - `bad_input`: clear errors, nothing lost
 //! - `recorded_runs`: the real runs, where they are there
+//! - `remote`: a real server behind `--database`, and `copy` to it and back
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -17,5 +18,6 @@ mod bad_input;
 mod commands;
 mod import_export;
 mod recorded_runs;
+mod remote;
 mod settings;
 mod world;

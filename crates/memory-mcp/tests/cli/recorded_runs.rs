@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::path::PathBuf;
 
+use memory_testkit::sqld::{Options, Server};
+
 use crate::world::{World, text};
 
 /// A folder of recorded runs, or a line that says that the test is skipped.
@@ -59,6 +61,20 @@ fn intercode_comes_in_whole_once_and_recall_puts_the_solved_attempt_first() {
     assert!(recalled["tokens"].as_u64().unwrap() <= 500, "{recalled}");
     let nonsense = world.run(&["recall", "flibbertigibbet snorkelwhack"]).done().stdout;
     assert!(nonsense.starts_with("Nothing relevant"), "{nonsense}");
+}
+
+#[test]
+fn everything_recorded_goes_to_a_server_and_back_to_the_byte() {
+    let Some(folder) = recorded("") else { return };
+    let Some(server) = Server::start(Options::default()) else { return };
+    let world = World::new();
+    world.run(&["import", text(&folder)]).done();
+    world.run(&["copy", "--to", &server.url()]).done();
+    let back = world.path("back.db");
+    world.run(&["copy", "--from", &server.url(), "--to", text(&back)]).done();
+    let exported = world.run(&["export"]).done().stdout;
+    assert!(exported.lines().count() > 2_700, "{}", exported.lines().count());
+    assert!(exported == world.run(&["export", "--database", text(&back)]).done().stdout);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The two databases of a copy and the token each is shown.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 use memory_storage_turso::pending::PendingFile;
 use memory_storage_turso::{TokenSource, TursoStore};
@@ -9,6 +11,9 @@ use crate::cli::Failure;
 use crate::cli::args::CopyArgs;
 use crate::cli::session::Session;
 use crate::config::Place;
+
+/// How every SQLite file begins.
+const SQLITE_HEADER: &[u8; 16] = b"SQLite format 3\0";
 
 /// From where to where.
 pub(super) struct Ends {
@@ -38,6 +43,13 @@ impl Ends {
         {
             return Err(Failure::not_found(format!("there is no database file {from}"))
                 .hint("`memory-mcp config` shows database.url and data_dir"));
+        }
+        for place in [&from, &to] {
+            let Place::File(path) = place else { continue };
+            if !is_database(path) {
+                return Err(Failure::usage(format!("{place} is no database file"))
+                    .hint("exports and recorded runs are read by `memory-mcp import`"));
+            }
         }
         let from_token = token(&from, args.from_token_file.as_ref(), &to, session)?;
         let to_token = token(&to, args.to_token_file.as_ref(), &from, session)?;
@@ -77,9 +89,18 @@ async fn open(
         Place::Server(url) => {
             let store = TursoStore::connect(session.config().server(url.clone(), token.clone()))?;
             let ready = store.ready().await;
-            ready.map_err(|e| Failure::from(e).or_hint(format!("this was about {place}")))?;
+            ready.map_err(|e| Failure::from(e).about(place))?;
             Ok(store)
         }
+    }
+}
+
+/// True also for what is not there yet; whether it is one of this program, opening it will tell.
+fn is_database(path: &Path) -> bool {
+    let mut start = [0; SQLITE_HEADER.len()];
+    match File::open(path).and_then(|mut file| file.read_exact(&mut start)) {
+        Ok(()) => start == *SQLITE_HEADER,
+        Err(_) => std::fs::metadata(path).map_or(true, |m| m.len() == 0),
     }
 }
 
