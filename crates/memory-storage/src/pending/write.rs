@@ -17,11 +17,14 @@ impl<D: EpisodeStore> Buffered<D> {
             match self.journal(append).await {
                 Ok(Some(written)) => return Ok(vec![Ok(written)]),
                 Ok(None) => {}
-                Err(e) => return self.not_sent(&writes, &[], e).await,
+                Err(e) => return self.not_sent(&writes, e).await,
             }
         }
         let ids: Vec<EpisodeId> = writes.iter().flat_map(touched).collect();
-        let (target, waiting) = self.waiting(&ids).await?;
+        let (target, waiting) = match self.waiting(&ids).await {
+            Ok(found) => found,
+            Err(e) => return self.not_sent(&writes, e).await,
+        };
         let closing = self.announce(target, &writes, waiting).await?;
         self.send(target, writes, closing).await
     }
@@ -66,11 +69,9 @@ impl<D: EpisodeStore> Buffered<D> {
         let target = self.target().await?;
         let waiting = self.file.waiting(target, ids).await?;
         // A queued write may create what it is about: not in a database that it is not for.
-        if waiting.iter().any(|entry| entry.state == EntryState::Queued)
-            && let Ok(identified) = self.identify().await
-            && identified != target
-        {
-            return Ok((identified, self.file.waiting(identified, ids).await?));
+        if waiting.iter().any(|entry| entry.state == EntryState::Queued) {
+            let target = self.identify().await?;
+            return Ok((target, self.file.waiting(target, ids).await?));
         }
         Ok((target, waiting))
     }
@@ -132,7 +133,7 @@ impl<D: EpisodeStore> Buffered<D> {
                 self.learn_from(&writes, &own);
                 Ok(own)
             }
-            Err(e) => self.not_sent(&writes, &waiting, e).await,
+            Err(e) => self.not_sent(&writes, e).await,
         };
         // What was delivered is settled here or, should that fail, by delivering it again.
         if let Err(error) = self.file.settle(target, &settled, &closed, self.now()).await {
@@ -157,17 +158,15 @@ impl<D: EpisodeStore> Buffered<D> {
     }
 
     /// The database gave no answer: the writes are queued, where that is wanted, or refused.
-    async fn not_sent(
-        &self,
-        writes: &[Write],
-        waiting: &[Entry],
-        e: Error,
-    ) -> Result<Vec<Result<Written>>> {
+    async fn not_sent(&self, writes: &[Write], e: Error) -> Result<Vec<Result<Written>>> {
         let offline = matches!(e, Error::Unavailable { .. } | Error::Unknown { .. });
         if offline && self.queues() {
-            self.file.enqueue(self.target().await?, writes, self.now()).await?;
+            let target = self.target().await?;
+            let ids: Vec<EpisodeId> = writes.iter().flat_map(touched).collect();
+            let waiting = self.file.waiting(target, &ids).await?;
+            self.file.enqueue(target, writes, self.now()).await?;
             self.wake.notify_one();
-            return Ok(writes.iter().map(|write| Ok(self.expected(write, waiting))).collect());
+            return Ok(writes.iter().map(|write| Ok(self.expected(write, &waiting))).collect());
         }
         for write in writes {
             if let (Write::AppendSteps(append), Error::Unknown { .. }) = (write, &e) {
