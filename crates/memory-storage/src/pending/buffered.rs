@@ -15,8 +15,8 @@ use super::{PendingConfig, WhenOffline};
 /// Running episodes whose copy is kept. An agent works on one or a few at a time.
 const KNOWN: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
 
-/// Writes of unknown outcome that are remembered.
-const DOUBTS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
+/// Steps sent straight to the database that are remembered.
+const SENT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
 
 /// A durable store with a pending file in front of it.
 pub(super) struct Buffered<D> {
@@ -37,8 +37,9 @@ struct State {
     /// Running episodes as the database holds them. A copy may be out of date: what rests on it is
     /// compare-and-set, or steps that find their place wherever the episode stands.
     episodes: LruCache<EpisodeId, Arc<Episode>>,
-    /// Steps sent to the database without an answer. Journaled as well they would count twice.
-    doubts: LruCache<WriteId, ()>,
+    /// Steps sent straight to the database, which knows whether it has them: a repetition of them
+    /// goes there too. Journaled they would be shown twice until they are delivered.
+    sent: LruCache<WriteId, ()>,
     /// The file when the feed was last read, and the episodes something waited for then.
     feed: Option<(i64, Vec<EpisodeId>)>,
 }
@@ -63,7 +64,7 @@ impl<D: EpisodeStore> Buffered<D> {
         let state = State {
             target: None,
             episodes: LruCache::new(KNOWN),
-            doubts: LruCache::new(DOUBTS),
+            sent: LruCache::new(SENT),
             feed: None,
         };
         Ok(Buffered {
@@ -185,12 +186,12 @@ impl<D: EpisodeStore> Buffered<D> {
         super::overlay::number(episode, before);
     }
 
-    pub(super) fn doubt(&self, write: WriteId) {
-        self.state().doubts.put(write, ());
+    pub(super) fn note_sent(&self, write: WriteId) {
+        self.state().sent.put(write, ());
     }
 
-    pub(super) fn is_doubtful(&self, write: WriteId) -> bool {
-        self.state().doubts.contains(&write)
+    pub(super) fn was_sent(&self, write: WriteId) -> bool {
+        self.state().sent.contains(&write)
     }
 
     /// The episodes something waits for or waited for when this was last asked, unless the file is as

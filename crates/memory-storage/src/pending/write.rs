@@ -33,7 +33,7 @@ impl<D: EpisodeStore> Buffered<D> {
     /// they must go to the database.
     async fn journal(&self, append: &AppendSteps) -> Result<Option<Written>> {
         let valid = append.steps.iter().all(|step| step.validate().is_ok());
-        if append.steps.is_empty() || !valid || self.is_doubtful(append.write_id) {
+        if append.steps.is_empty() || !valid || self.was_sent(append.write_id) {
             return Ok(None);
         }
         let known = match self.known(&append.scope, append.id) {
@@ -119,7 +119,12 @@ impl<D: EpisodeStore> Buffered<D> {
         let Announced { waiting, closing } = announced;
         let (mut settled, mut batch) = deliverable(&waiting);
         let ahead = batch.len();
-        batch.extend(writes.iter().cloned());
+        for write in &writes {
+            if let Write::AppendSteps(append) = write {
+                self.note_sent(append.write_id);
+            }
+            batch.push(write.clone());
+        }
         let sent = self.durable.write(batch).await;
         let mut closed: Vec<(EpisodeId, bool)> =
             closing.iter().map(|(id, _)| (*id, false)).collect();
@@ -169,9 +174,6 @@ impl<D: EpisodeStore> Buffered<D> {
             return Ok(writes.iter().map(|write| Ok(self.expected(write, &waiting))).collect());
         }
         for write in writes {
-            if let (Write::AppendSteps(append), Error::Unknown { .. }) = (write, &e) {
-                self.doubt(append.write_id);
-            }
             touched(write).into_iter().for_each(|id| self.unlearn(id));
         }
         Err(e)
