@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +67,12 @@ pub trait EpisodeStore: Send + Sync + 'static {
 
     /// What changed after `since`; `None` asks for the present watermark alone.
     fn changes(&self, since: Option<&Watermark>) -> impl Future<Output = Result<Changes>> + Send;
+
+    /// What changed after `since` as far as it came along with other operations since this was last
+    /// asked: no round trip. `None`: nothing did; [`changes`](Self::changes) asks.
+    fn carried(&self, _since: &Watermark) -> impl Future<Output = Result<Option<Carried>>> + Send {
+        std::future::ready(Ok(None))
+    }
 
     /// A page of everything of one kind, ordered by id, for export and copy.
     fn scan(&self, query: &ScanQuery) -> impl Future<Output = Result<ScanPage>> + Send;
@@ -390,6 +397,15 @@ pub struct Changes {
     pub jumped: bool,
 }
 
+/// See [`EpisodeStore::carried`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Carried {
+    /// What changed.
+    pub changes: Changes,
+    /// The feed was read after this moment.
+    pub at: Instant,
+}
+
 /// One entry of the change feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Change {
@@ -397,7 +413,8 @@ pub struct Change {
     pub seq: u64,
     /// The episode.
     pub id: EpisodeId,
-    /// Its version after the change; `None` when it was forgotten.
+    /// Its version after the change; `None` when it was forgotten, or when only a read can tell,
+    /// because writes wait for it that the database does not have yet.
     pub version: Option<u64>,
 }
 
