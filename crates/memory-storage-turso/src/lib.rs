@@ -4,6 +4,7 @@
 //!
 //! - [`store`]: [`TursoStore`], the port implemented, one batch per operation
 //! - `write`, `read`: every operation as statements, and the reading of their results
+//! - `carried`: the change feed on the back of every batch to a server
 //! - `schema`: numbered migrations
 //! - `payload`: episodes and steps as stored bytes
 //! - `database`: a transport whose schema is brought up to date before its first use
@@ -13,6 +14,7 @@
 //! - [`config`], [`metrics`]
 
 pub mod batch;
+mod carried;
 mod columns;
 pub mod config;
 mod database;

@@ -6,12 +6,13 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use memory_core::envelope::Codec;
 use memory_core::learning::ScoredLesson;
 use memory_core::store::{
-    Changes, Counts, LessonQuery, ListQuery, Page, Recollection, ScanPage, ScanQuery, Scope,
-    SearchQuery, SearchResult, Watermark, Write, Written,
+    Carried, Changes, Counts, LessonQuery, ListQuery, Page, Recollection, ScanPage, ScanQuery,
+    Scope, SearchQuery, SearchResult, Watermark, Write, Written,
 };
 use memory_core::{Episode, EpisodeId, EpisodeStore, Error, Result};
 
-use crate::batch::{Access, Batch};
+use crate::batch::{Access, Batch, StatementResult};
+use crate::carried::Rider;
 use crate::columns::Columns;
 use crate::config::TursoConfig;
 use crate::database::Database;
@@ -46,6 +47,8 @@ pub struct TursoStore {
     metrics: Arc<Metrics>,
     /// The state of the file when the feed was last read, and where it stood.
     feed: Mutex<Option<(i64, Watermark)>>,
+    /// The feed on the batches to a server; a file has something cheaper.
+    rider: Option<Rider>,
 }
 
 impl TursoStore {
@@ -81,8 +84,9 @@ impl TursoStore {
     }
 
     fn over(transport: Transport, name: String, codec: Codec, metrics: Arc<Metrics>) -> Self {
+        let rider = matches!(transport, Transport::Remote(_)).then(Rider::default);
         let database = Database::new(transport, name);
-        TursoStore { database, codec, metrics, feed: Mutex::new(None) }
+        TursoStore { database, codec, metrics, feed: Mutex::new(None), rider }
     }
 
     /// Waits until the database was reached and has this build's schema.
@@ -108,6 +112,19 @@ impl TursoStore {
     /// Finishes the writes that wait and lets go of the database. Later calls are refused.
     pub async fn close(&self) {
         self.database.close().await;
+    }
+
+    /// Runs a batch, the change feed on its back where that saves asking for it.
+    async fn run(&self, mut batch: Batch) -> Result<Vec<StatementResult>> {
+        let Some(rider) = &self.rider else {
+            return self.database.run(batch).await;
+        };
+        let ride = rider.mount(&mut batch);
+        let results = self.database.run(batch).await?;
+        match ride {
+            Some(ride) => rider.dismount(ride, results),
+            None => Ok(results),
+        }
     }
 
     /// Runs chunks in order: the transport commits one and meanwhile the next is made ready for it.
@@ -147,7 +164,7 @@ impl TursoStore {
 
     async fn run_batch(&self, plans: &[Plan]) -> Result<Vec<Result<Written>>> {
         let statements = plans.iter().flat_map(|plan| plan.statements.iter().cloned()).collect();
-        let results = self.database.run(Batch { access: Access::Write, statements }).await?;
+        let results = self.run(Batch { access: Access::Write, statements }).await?;
         let mut results = results.into_iter();
         let verdicts = plans.iter().map(|plan| {
             // The status row is that of the plan's last statement.
@@ -216,31 +233,31 @@ impl EpisodeStore for TursoStore {
             return Ok(Vec::new());
         }
         let batch = read::read(vec![episodes::get(scope, ids)]);
-        let results = if ids.len() < MANY_IDS {
+        let results = if ids.len() < MANY_IDS && self.rider.is_none() {
             self.database.run_short(batch).await?
         } else {
-            self.database.run(batch).await?
+            self.run(batch).await?
         };
         Ok(episodes::in_order(ids, episodes::assemble(read::rows(results))?))
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Page> {
         let batch = read::read(vec![episodes::list(query)?]);
-        episodes::list_page(read::rows(self.database.run(batch).await?))
+        episodes::list_page(read::rows(self.run(batch).await?))
     }
 
     async fn search(&self, query: &SearchQuery) -> Result<SearchResult> {
-        search::result(query, self.database.run(search::search(query)).await?)
+        search::result(query, self.run(search::search(query)).await?)
     }
 
     async fn lessons(&self, query: &LessonQuery) -> Result<Vec<ScoredLesson>> {
         let batch = read::read(vec![lessons::lessons(query)]);
-        read::rows(self.database.run(batch).await?).into_iter().map(lessons::scored).collect()
+        read::rows(self.run(batch).await?).into_iter().map(lessons::scored).collect()
     }
 
     async fn recollect(&self, ids: &[EpisodeId], query: &LessonQuery) -> Result<Recollection> {
         let batch = read::read(vec![episodes::get(&query.scope, ids), lessons::lessons(query)]);
-        let mut results = self.database.run(batch).await?;
+        let mut results = self.run(batch).await?;
         let scored = results.split_off(1);
         let episodes = episodes::in_order(ids, episodes::assemble(read::rows(results))?);
         let lessons = read::rows(scored).into_iter().map(lessons::scored).collect::<Result<_>>()?;
@@ -264,16 +281,23 @@ impl EpisodeStore for TursoStore {
             let mut feed = self.feed.lock().unwrap_or_else(PoisonError::into_inner);
             *feed = Some((version, changes.watermark.clone()));
         }
+        if let Some(rider) = &self.rider {
+            rider.read_to(&changes.watermark);
+        }
         Ok(changes)
+    }
+
+    async fn carried(&self, since: &Watermark) -> Result<Option<Carried>> {
+        Ok(self.rider.as_ref().and_then(|rider| rider.take(since)))
     }
 
     async fn scan(&self, query: &ScanQuery) -> Result<ScanPage> {
         let batch = read::read(vec![scan::scan(query)?]);
-        scan::page(query, read::rows(self.database.run(batch).await?))
+        scan::page(query, read::rows(self.run(batch).await?))
     }
 
     async fn counts(&self, scope: &Scope) -> Result<Counts> {
         let batch = read::read(vec![counts::counts(scope)]);
-        counts::result(read::rows(self.database.run(batch).await?))
+        counts::result(read::rows(self.run(batch).await?))
     }
 }

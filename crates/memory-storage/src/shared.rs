@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use memory_core::store::{EpisodeStore, Scope};
+use memory_core::store::{Changes, EpisodeStore, Scope, Watermark};
 use memory_core::{Episode, EpisodeId, Result};
 use memory_storage_redb::{Cache, Entry, Ttl};
 
@@ -73,15 +73,32 @@ impl<D: EpisodeStore> Shared<D> {
         if self.feed.confirmed_at().is_some_and(|at| at > not_before) {
             return Ok(());
         }
+        // What came along with other operations costs nothing, and is often news enough.
+        if let Some(since) = &*watermark
+            && let Some(carried) = self.durable.carried(since).await?
+        {
+            let enough = carried.at > not_before;
+            self.learn(&mut watermark, carried.changes, carried.at);
+            if enough {
+                return Ok(());
+            }
+        }
         let asked_at = Instant::now();
         Metrics::add(&self.metrics.feed_reads, 1);
-        let changes = match self.durable.changes(watermark.as_ref()).await {
-            Ok(changes) => changes,
+        match self.durable.changes(watermark.as_ref()).await {
+            Ok(changes) => {
+                self.learn(&mut watermark, changes, asked_at);
+                Ok(())
+            }
             Err(e) => {
                 self.feed.failed(&e);
-                return Err(e);
+                Err(e)
             }
-        };
+        }
+    }
+
+    /// Drops what others changed, as of `at`.
+    fn learn(&self, watermark: &mut Option<Watermark>, changes: Changes, at: Instant) {
         // Without an earlier watermark nobody can say whether what is held is current.
         let unknown = changes.jumped || watermark.is_none();
         self.cache.apply(&changes, unknown);
@@ -91,9 +108,8 @@ impl<D: EpisodeStore> Shared<D> {
         for change in &changes.entries {
             self.flights.detach(change.id);
         }
-        self.feed.succeeded(asked_at, &changes.watermark, unknown);
+        self.feed.succeeded(at, &changes.watermark, unknown);
         *watermark = Some(changes.watermark);
-        Ok(())
     }
 
     /// Makes sure that what was last known to be current long enough ago may be served, by reading
@@ -106,7 +122,7 @@ impl<D: EpisodeStore> Shared<D> {
         match age {
             Some(age) if age < budget => {
                 if self.remote && age > budget / 2 {
-                    self.refresh_in_background();
+                    self.refresh_in_background(now.checked_sub(budget / 2).unwrap_or(now));
                 }
                 Ok(false)
             }
@@ -124,7 +140,7 @@ impl<D: EpisodeStore> Shared<D> {
             && e.is_retryable()
         {
             if at.elapsed() >= ASK_AGAIN_AFTER {
-                self.refresh_in_background();
+                self.refresh_in_background(Instant::now());
             }
             return Ok(false);
         }
@@ -140,7 +156,7 @@ impl<D: EpisodeStore> Shared<D> {
         }
     }
 
-    fn refresh_in_background(self: &Arc<Self>) {
+    fn refresh_in_background(self: &Arc<Self>, not_before: Instant) {
         if self.refreshing.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -148,7 +164,7 @@ impl<D: EpisodeStore> Shared<D> {
         tokio::spawn(async move {
             Metrics::add(&shared.metrics.background_feed_reads, 1);
             // A failure is noted in the feed's state, where reads see it.
-            let _ = shared.confirm(Instant::now()).await;
+            let _ = shared.confirm(not_before).await;
             shared.refreshing.store(false, Ordering::Release);
         });
     }
