@@ -68,6 +68,11 @@ pub struct Completed {
 impl<S: EpisodeStore> Memory<S> {
     /// Records that work on a task began. Durable when it returns.
     pub async fn start(&self, new: NewEpisode) -> Result<Arc<Episode>> {
+        Ok(self.start_kept(new).await?.0)
+    }
+
+    /// Like [`start`](Self::start), and says where the record is.
+    pub async fn start_kept(&self, new: NewEpisode) -> Result<(Arc<Episode>, Kept)> {
         let now = self.now();
         let id = new.id.unwrap_or_else(|| EpisodeId::generate(now));
         let mut episode = Episode::start(id, new.project, new.task, now);
@@ -80,8 +85,8 @@ impl<S: EpisodeStore> Memory<S> {
         // Derived from the id alone: starting the same episode again is a replay, not a conflict.
         let write_id = WriteId::derive(&[b"start", id.as_bytes()]);
         let save = Save { episode: episode.clone(), base: 0, write_id, lessons: Vec::new() };
-        self.write_one(Write::Save(save)).await?;
-        Ok(episode)
+        let Written { kept, .. } = self.write_one(Write::Save(save)).await?;
+        Ok((episode, kept))
     }
 
     /// Adds steps to a running episode. `first` is the number the first of them must get; a caller

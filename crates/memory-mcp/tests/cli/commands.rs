@@ -111,6 +111,7 @@ fn recall_finds_the_run_says_why_and_keeps_to_the_budget() {
         let recalled = world.json(&arguments);
         let limit: u64 = budget.parse().unwrap();
         assert!(recalled["tokens"].as_u64().unwrap() <= limit, "{recalled}");
+        assert!(!recalled["items"].as_array().unwrap().is_empty(), "nothing for {budget} tokens");
         for form in [&arguments[..], &[&arguments[..], &["--json"]].concat()] {
             let written = world.run(form).done().stdout;
             let tokens = memory_core::recall::tokens::estimate(&written) as u64;

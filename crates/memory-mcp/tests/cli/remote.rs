@@ -277,7 +277,9 @@ fn queued_writes_are_listed_dropped_and_delivered_once_the_server_is_back() {
     let refused = call(&world, &settings[..2], &[start("refused")]);
     assert_eq!(refused[0]["isError"], true, "{}", refused[0]);
     let queued = call(&world, &settings, &[start("wanted"), start("unwanted")]);
-    assert!(queued.iter().all(|result| result["isError"] != true), "{queued:?}");
+    for result in &queued {
+        assert_eq!(result["structuredContent"]["kept"], "queued", "{result}");
+    }
 
     let waiting = world.json(&["outbox", "list"]);
     let waiting = waiting.as_array().unwrap();

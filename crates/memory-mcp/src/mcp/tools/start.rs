@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::recall::{Recalled, size};
-use super::{Effect, Output, Tool, renamed};
+use super::{Effect, Output, Tool, not_stored_yet, not_stored_yet_text, renamed};
 use crate::mcp::arguments::{self, or_default, parsed_option};
 use crate::mcp::session::Session;
 
@@ -76,6 +76,9 @@ impl From<ContextArguments> for Context {
 pub(super) struct Started {
     episode_id: String,
     project: String,
+    // As for logged steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     memory: Option<Recalled>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -106,15 +109,15 @@ impl Tool for StartEpisode {
                 None => Ok(None),
             }
         };
-        let (episode, memory) = futures::join!(session.memory.start(new), recall);
-        let episode = episode.map_err(|e| renamed(e, &NAMES))?;
+        let (episode, memory) = futures::join!(session.memory.start_kept(new), recall);
+        let (episode, kept) = episode.map_err(|e| renamed(e, &NAMES))?;
         // The episode is on record; that nothing could be recalled must not make it look otherwise.
         let (memory, recall_failed) = match memory {
             Ok(memory) => (memory, None),
             Err(e) => (None, Some(e.to_string())),
         };
         let (episode_id, project) = (episode.id.to_string(), episode.project.clone());
-        Ok(Started { episode_id, project, memory, recall_failed })
+        Ok(Started { episode_id, project, kept: not_stored_yet(kept), memory, recall_failed })
     }
 }
 
@@ -137,6 +140,7 @@ fn recall_query<S: EpisodeStore>(
 impl Output for Started {
     fn text(&self) -> String {
         let mut text = format!("Episode {} started in project {}.", self.episode_id, self.project);
+        text.push_str(&not_stored_yet_text(self.kept));
         if let Some(memory) = &self.memory {
             let _ = write!(text, "\nFrom earlier episodes:\n{}", memory.text());
         }

@@ -28,7 +28,6 @@ struct StepArguments {
     tool: Option<String>,
     /// What was done: command, call, message.
     action: Option<String>,
-    /// The tool's parameters.
     #[schemars(with = "Value")]
     parameters: RawJson,
     /// What came back; shorten what is long.
