@@ -34,6 +34,14 @@ pub(super) enum Became {
     Refused,
 }
 
+/// Records of a kind, as people call them.
+pub(super) fn plural(kind: RecordKind) -> String {
+    match kind {
+        RecordKind::Feedback => "feedback".into(),
+        kind => format!("{}s", kind.as_str()),
+    }
+}
+
 /// Counts of one kind of record.
 #[derive(Debug, Default, Serialize)]
 struct Counts {
@@ -174,7 +182,7 @@ impl Report {
         let only: String = only.collect();
         out.line(paint(TITLE, format_args!("{} -> {}{only}", self.from, self.to)))?;
         for (kind, counts) in self.tally.kinds() {
-            let kind = format!("{}s", kind.as_str());
+            let kind = plural(kind);
             out.line(format_args!("  {kind:<12} {:>9} read: {}", counts.read, counts.sentence()))?;
         }
         let Some(verified) = &self.verified else {

@@ -11,7 +11,7 @@ use memory_storage_turso::TursoStore;
 
 use super::Sides;
 use super::stream::{Key, Stream};
-use super::tally::{Became, Tally};
+use super::tally::{Became, Tally, plural};
 use crate::cli::Failure;
 
 /// A page of the source, decided record by record.
@@ -33,7 +33,7 @@ impl<'a> Transfer<'a> {
     /// In the order of an export, so that whatever a record points to is there before it.
     pub(super) async fn run(&self, tally: &mut Tally) -> Result<(), Failure> {
         for kind in RecordKind::ALL {
-            self.bar.set_message(format!("{}s", kind.as_str()));
+            self.bar.set_message(plural(kind));
             self.kind(kind, tally).await?;
         }
         Ok(())
