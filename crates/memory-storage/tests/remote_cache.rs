@@ -12,7 +12,7 @@ use memory_core::store::{
     Write,
 };
 use memory_core::{Episode, EpisodeId, Step, Timestamp, WriteId};
-use memory_storage::{CacheConfig, HybridStorage, Place, RedbMode, RemoteConfig};
+use memory_storage::{CacheConfig, HybridStorage, Place, RedbMode, RemoteConfig, Ttl};
 use memory_storage_turso::{BreakerConfig, TursoStore};
 use memory_testkit::generate::{self, Random};
 use memory_testkit::sqld::{Options, Server};
@@ -315,4 +315,38 @@ async fn no_read_is_older_than_the_bound() {
     }
     println!("{reads} reads, none older than {bound:?}");
     assert!(reads > 1_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_changed_comes_along_with_other_requests() {
+    const BOUND: Duration = Duration::from_secs(2);
+    let Some(server) = Server::start(Options::default()) else { return };
+    let writer = open(&server.url(), &without_file()).await;
+    let ids: Vec<EpisodeId> = ["changed", "same", "passing by"]
+        .iter()
+        .map(|name| EpisodeId::derive(&[name.as_bytes()]))
+        .collect();
+    for id in &ids {
+        let episode = Arc::new(Episode::start(*id, "default", "deploy", Timestamp(1)));
+        let write_id = WriteId::derive(&[id.as_bytes()]);
+        let save = Save { episode, base: 0, write_id, lessons: Vec::new() };
+        writer.write(vec![Write::Save(save)]).await.unwrap().remove(0).unwrap();
+    }
+    let [changed, same, passing_by] = *ids.as_slice() else { unreachable!() };
+    let cache = CacheConfig { max_staleness: BOUND, ttl: Ttl::Fixed(BOUND), ..without_file() };
+    let reader = open(&server.url(), &cache).await;
+    settled(&reader).await;
+    get(&reader, changed).await;
+    get(&reader, same).await;
+
+    append(&writer, changed).await;
+    tokio::time::sleep(BOUND).await;
+    let before = requests(&reader);
+    get(&reader, passing_by).await;
+    assert_eq!(requests(&reader) - before, 1, "a miss");
+    // Both entries are past their bound, and the feed was not asked since.
+    assert_eq!(get(&reader, same).await.unwrap().steps.len(), 0);
+    assert_eq!(requests(&reader) - before, 1, "an entry that did not change costs nothing");
+    assert_eq!(get(&reader, changed).await.unwrap().steps.len(), 1);
+    assert_eq!(requests(&reader) - before, 2, "an entry that changed costs its own read alone");
 }
