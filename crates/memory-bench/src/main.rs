@@ -6,7 +6,7 @@
 //! # Layout
 //!
 //! - [`process`], [`storage`]: the figures of `figures`
-//! - [`remote`]: the measurements of `remote`
+//! - [`mod@remote`]: the measurements of `remote`
 //! - [`figure`]: a named figure with its unit, printed as a table or as JSON
 //! - [`ratio`]: on against off, with an interval
 //! - [`plot`]: curves as an SVG file

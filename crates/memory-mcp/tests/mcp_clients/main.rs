@@ -5,7 +5,12 @@
 //! a call, a line of JSON its result. The story is told here, once for all of them; `session`
 //! talks to the drivers.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 mod session;
 

@@ -17,6 +17,9 @@ use crate::config;
 /// What a call may take beyond its deadline before we call it hanging, on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Saves and reads in turn under each fault that passes.
+const OPERATIONS: usize = 20;
+
 fn impatient(url: String) -> RemoteConfig {
     RemoteConfig {
         request_timeout: Duration::from_secs(1),
@@ -127,7 +130,7 @@ async fn a_fault_that_passes_costs_a_retry_and_no_error() {
         let known = world.episode(0);
         save(&*store, &known, 0).await.unwrap();
         writes.acknowledged.push(known.clone());
-        for n in 1..=5 {
+        for n in 1..=OPERATIONS / 2 {
             let episode = world.episode(n);
             proxy.fault_next(fault, 1);
             match ended("save", save(&*store, &episode, 0)).await {
