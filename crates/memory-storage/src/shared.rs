@@ -238,26 +238,40 @@ impl<D: EpisodeStore> Shared<D> {
         found: &mut [Option<Arc<Episode>>],
     ) -> Result<()> {
         let mut shares = self.flights.share(missing);
-        Metrics::add(&self.metrics.misses, shares.lead.ids.len());
         Metrics::add(&self.metrics.joined, shares.waiting.len());
-        if !shares.lead.ids.is_empty() {
-            let wanted: Vec<EpisodeId> = shares.lead.ids.iter().map(|(_, id)| *id).collect();
+        // Another fetch may have landed between the look into the cache and now.
+        let leads = &shares.lead.ids;
+        let late: Vec<_> = leads.iter().map(|(_, id)| self.cache.peek(id)).collect();
+        let absent = leads.iter().zip(&late).filter(|(_, entry)| entry.is_none());
+        let wanted: Vec<EpisodeId> = absent.map(|((_, id), _)| *id).collect();
+        Metrics::add(&self.metrics.misses, wanted.len());
+        let mut fetched = Vec::new();
+        if !wanted.is_empty() {
             let mark = self.cache.mark(Instant::now());
-            let fetched = match self.durable.get(&Scope::All, &wanted).await {
+            fetched = match self.durable.get(&Scope::All, &wanted).await {
                 Ok(fetched) => fetched,
                 Err(e) => {
-                    shares.lead.land(&vec![Err(e.clone()); wanted.len()]);
+                    let failed = vec![Err(e.clone()); shares.lead.ids.len()];
+                    shares.lead.land(&failed);
                     return Err(e);
                 }
             };
             self.feed.reached();
-            for ((place, id), episode) in shares.lead.ids.iter().zip(&fetched) {
+            for (id, episode) in wanted.iter().zip(&fetched) {
                 self.cache.fill(mark, *id, episode.as_ref());
-                place_at(found, *place, episode.clone());
             }
-            let landed: Vec<_> = fetched.into_iter().map(Ok).collect();
-            shares.lead.land(&landed);
         }
+        let mut fetched = fetched.into_iter();
+        let mut landed = Vec::with_capacity(late.len());
+        for ((place, _), entry) in shares.lead.ids.iter().zip(late) {
+            let episode = match entry {
+                Some(entry) => entry.episode().cloned(),
+                None => fetched.next().flatten(),
+            };
+            place_at(found, *place, episode.clone());
+            landed.push(Ok(episode));
+        }
+        shares.lead.land(&landed);
         for (place, id, waiter) in shares.waiting.drain(..) {
             let episode = match wait(waiter).await {
                 Some(landed) => landed?,
