@@ -24,6 +24,8 @@ pub(crate) struct Panel<'a> {
     pub(crate) title: &'a str,
     pub(crate) curves: Vec<Curve<'a>>,
     pub(crate) marks: Vec<Mark>,
+    /// The largest value there is room for; 0: that of the curves.
+    pub(crate) highest: f64,
 }
 
 /// A named curve.
@@ -70,7 +72,8 @@ fn draw(
     end: f64,
     x_title: &str,
 ) -> Result<(), DrawingAreaErrorKind<std::io::Error>> {
-    let highest = panel.curves.iter().flat_map(|c| &c.points).map(|(_, y)| *y).fold(1.0, f64::max);
+    let values = panel.curves.iter().flat_map(|c| &c.points).map(|(_, y)| *y);
+    let highest = values.fold(panel.highest.max(1.0), f64::max);
     // Room for the names of the marks and of the curves.
     let top = highest * 1.35;
     let text = ("sans-serif", 14).into_font().color(&INK);
@@ -125,7 +128,7 @@ mod tests {
     fn a_plot_names_what_it_shows_and_follows_a_dark_setting() {
         let curve = Curve { name: "adaptive", color: BLUE, points: vec![(0.0, 2.0), (9.0, 32.0)] };
         let marks = vec![Mark { at: 3.0, name: "8 callers".into() }];
-        let panel = Panel { title: "limit (reads)", curves: vec![curve], marks };
+        let panel = Panel { title: "limit (reads)", curves: vec![curve], marks, highest: 0.0 };
         let svg = svg("bursts", "time (s)", &[panel]).unwrap();
         for text in ["adaptive", "limit (reads)", "bursts", "time (s)", "8 callers"] {
             assert!(svg.contains(text), "{text} is not in the plot");

@@ -122,7 +122,8 @@ async fn run(
     drop(stop);
     let limit = sampler.await?;
     store.close().await;
-    Ok(Run { adaptive, min_limit, max_limit, phases, limit, reads: histogram(&ends) })
+    let reads = histogram(&ends, began.elapsed());
+    Ok(Run { adaptive, min_limit, max_limit, phases, limit, reads })
 }
 
 /// The limit over time, until `stopped`.
@@ -179,14 +180,10 @@ async fn load(
 }
 
 /// How many of `ends`, in seconds, are in each tenth of a second.
-fn histogram(ends: &[f64]) -> Vec<u64> {
-    let mut counts = Vec::new();
+fn histogram(ends: &[f64], time: Duration) -> Vec<u64> {
+    let mut counts = vec![0; (time.as_secs_f64() * 10.0) as usize + 1];
     for end in ends {
-        let bin = (end * 10.0) as usize;
-        if bin >= counts.len() {
-            counts.resize(bin + 1, 0);
-        }
-        if let Some(count) = counts.get_mut(bin) {
+        if let Some(count) = counts.get_mut((end * 10.0) as usize) {
             *count += 1;
         }
     }

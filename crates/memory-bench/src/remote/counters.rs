@@ -1,4 +1,4 @@
-//! What each operation costs on the way: figures that are the same on every machine.
+//! What each operation costs on the way: figures that hardly depend on the machine.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -72,8 +72,9 @@ impl Costs {
             ("save an episode", costs.save().await?),
             ("save 1,000 episodes", costs.bulk().await?),
             ("64 saves at the same time", costs.concurrent_saves().await?),
-            ("get an episode", costs.get(1).await?),
-            ("get 100 episodes", costs.get(100).await?),
+            ("get an episode", costs.get(1, costs.batched).await?),
+            ("get 100 episodes", costs.get(100, costs.batched).await?),
+            ("1,000 gets, one after the other", costs.get(1_000, false).await?),
             ("list 20 by metadata", costs.list().await?),
             ("full-text search", costs.search().await?),
             ("recall", costs.recall().await?),
@@ -115,9 +116,9 @@ impl Costs {
         Ok(self.world.cost(work).await?.0)
     }
 
-    async fn get(&self, count: u64) -> Result<Cost> {
+    async fn get(&self, count: u64, together: bool) -> Result<Cost> {
         let ids: Vec<EpisodeId> = (1..=count).map(|n| episode(PROJECT, n).id).collect();
-        let at_a_time = if self.batched { ids.len() } else { 1 };
+        let at_a_time = if together { ids.len() } else { 1 };
         let work = async {
             for ids in ids.chunks(at_a_time) {
                 get(&*self.store, &self.scope, ids).await?;

@@ -73,7 +73,7 @@ fn shown(ratio: Option<Ratio>) -> String {
 
 fn operations(out: &mut String, report: &Report) -> fmt::Result {
     writeln!(out, "## What an operation costs on the way\n")?;
-    writeln!(out, "Counted at the proxy; the same on every machine. No wire compression.\n")?;
+    writeln!(out, "Counted at the proxy. No wire compression.\n")?;
     writeln!(
         out,
         "| | requests | connections | KB up | KB down | off: requests | connections | KB up | KB down |\n\
@@ -180,7 +180,7 @@ fn restarts(out: &mut String, runs: &[restart::Run]) -> fmt::Result {
 
 /// The limit and the throughput over time, adaptive and fixed.
 pub(crate) fn burst_plot(report: &Report) -> Result<String> {
-    let kinds = [(true, "adaptive", BLUE), (false, "fixed", ORANGE)];
+    let kinds = [(true, "adaptive", BLUE), (false, "fixed 10", ORANGE)];
     let runs: Vec<_> = kinds
         .into_iter()
         .filter_map(|(adaptive, name, color)| {
@@ -215,14 +215,23 @@ pub(crate) fn burst_plot(report: &Report) -> Result<String> {
             title: "Limit (reads under way at a time)",
             curves: limits.collect(),
             marks: marks(),
+            highest: 0.0,
         },
-        Panel { title: "Throughput (reads/s)", curves: rates.collect(), marks: marks() },
+        Panel {
+            title: "Throughput (reads/s)",
+            curves: rates.collect(),
+            marks: marks(),
+            highest: 0.0,
+        },
     ];
     plot::svg(&title, "time (s)", &panels)
 }
 
 /// Requests over time through a restart, with and without jitter.
 pub(crate) fn restart_plot(report: &Report) -> Result<String> {
+    // One scale for both, so that they can be compared.
+    let counts = report.restart.iter().flat_map(|run| &run.requests);
+    let highest = counts.max().map_or(0.0, |n| *n as f64) / restart::BIN.as_secs_f64();
     let panel = |jitter, name, color, title| {
         let run = report.restart.iter().find(|run| run.jitter == jitter);
         let run = run.context("no restart was measured")?;
@@ -231,7 +240,8 @@ pub(crate) fn restart_plot(report: &Report) -> Result<String> {
             Mark { at: run.killed_at_s, name: "killed".into() },
             Mark { at: run.back_at_s, name: "back".into() },
         ];
-        Ok::<_, anyhow::Error>(Panel { title, curves: vec![Curve { name, color, points }], marks })
+        let curves = vec![Curve { name, color, points }];
+        Ok::<_, anyhow::Error>(Panel { title, curves, marks, highest })
     };
     let panels = [
         panel(true, "full jitter", BLUE, "Requests/s, full jitter")?,

@@ -8,7 +8,7 @@ use memory_core::store::Scope;
 use memory_storage_turso::{RemoteConfig, RetryConfig, TursoStore};
 use serde::Serialize;
 use tokio::task::{JoinSet, block_in_place};
-use tokio::time::{Instant, interval};
+use tokio::time::{Instant, interval, sleep};
 
 use super::world::{World, episode, get, save_of, write};
 
@@ -21,6 +21,9 @@ const DOWN: Duration = Duration::from_secs(2);
 
 /// Requests are counted in times of this length.
 pub(super) const BIN: Duration = Duration::from_millis(50);
+
+/// How long a restart may show afterwards, in such times: 3 s.
+const AFTERMATH_BINS: usize = 60;
 
 /// How much of it.
 pub(crate) struct Effort {
@@ -45,7 +48,7 @@ pub(crate) struct Run {
     pub(super) usual_rate: f64,
     /// The most in any 50 ms from the kill until the server was back, as requests per second.
     pub(super) peak_while_down: f64,
-    /// The most after that: what the server has to bear.
+    /// The most in the 3 s after that: what the server has to bear.
     pub(super) peak_once_back: f64,
     /// Calls that ended in an error.
     pub(super) failed_calls: u64,
@@ -76,9 +79,14 @@ async fn run(world: &mut World, effort: &Effort, jitter: bool, id: EpisodeId) ->
     let began = Instant::now();
     let until = began + UP + DOWN + effort.after;
     let mut clients = JoinSet::new();
-    for _ in 0..effort.clients {
+    for n in 0..effort.clients {
         let store = TursoStore::connect(config.clone())?;
-        clients.spawn(client(store, id, until));
+        // Not in step with each other, until something makes them.
+        let delay = PAUSE.mul_f64(n as f64 / effort.clients as f64);
+        clients.spawn(async move {
+            sleep(delay).await;
+            client(store, id, until).await
+        });
     }
     let mut requests = Vec::new();
     count(world, began + UP, &mut requests).await;
@@ -107,7 +115,7 @@ async fn run(world: &mut World, effort: &Effort, jitter: bool, id: EpisodeId) ->
         back_at_s: back.duration_since(began).as_secs_f64(),
         usual_rate: usual.iter().sum::<u64>() as f64 * per_second / usual.len().max(1) as f64,
         peak_while_down: peak(before.get(bins_up..).unwrap_or_default()),
-        peak_once_back: peak(after),
+        peak_once_back: peak(after.get(..AFTERMATH_BINS).unwrap_or(after)),
         failed_calls,
         recovered_after_s: recovered.duration_since(back).as_secs_f64(),
         requests,
@@ -128,7 +136,7 @@ async fn client(store: TursoStore, id: EpisodeId, until: Instant) -> Client {
             Ok(()) => client.answers.push(Instant::now()),
             Err(_) => client.failed += 1,
         }
-        tokio::time::sleep(PAUSE).await;
+        sleep(PAUSE).await;
     }
     client
 }
