@@ -34,17 +34,62 @@ impl Random {
 const VERBS: &[&str] =
     &["fix", "add", "refactor", "speed up", "test", "document", "migrate", "remove", "debug"];
 const THINGS: &[&str] = &[
-    "login", "checkout", "parser", "scheduler", "cache", "invoice export", "search index", "upload",
-    "retry loop", "date picker", "session store", "webhook", "rate limiter", "migration", "report",
+    "login",
+    "checkout",
+    "parser",
+    "scheduler",
+    "cache",
+    "invoice export",
+    "search index",
+    "upload",
+    "retry loop",
+    "date picker",
+    "session store",
+    "webhook",
+    "rate limiter",
+    "migration",
+    "report",
 ];
 const PLACES: &[&str] =
     &["api", "web client", "worker", "billing service", "mobile app", "build", "staging cluster"];
 const TOOLS: &[&str] = &["bash", "edit", "read", "grep", "test"];
 const WORDS: &[&str] = &[
-    "error", "expected", "value", "timeout", "connection", "module", "line", "assertion", "passed",
-    "failed", "warning", "deprecated", "function", "returned", "none", "index", "cursor", "commit",
-    "branch", "token", "header", "request", "response", "thread", "lock", "queue", "buffer",
-    "offset", "schema", "column", "table", "query", "socket", "handle", "panic", "overflow",
+    "error",
+    "expected",
+    "value",
+    "timeout",
+    "connection",
+    "module",
+    "line",
+    "assertion",
+    "passed",
+    "failed",
+    "warning",
+    "deprecated",
+    "function",
+    "returned",
+    "none",
+    "index",
+    "cursor",
+    "commit",
+    "branch",
+    "token",
+    "header",
+    "request",
+    "response",
+    "thread",
+    "lock",
+    "queue",
+    "buffer",
+    "offset",
+    "schema",
+    "column",
+    "table",
+    "query",
+    "socket",
+    "handle",
+    "panic",
+    "overflow",
 ];
 
 /// An episode of about `bytes` of text, completed; `n` makes its id and wording.
@@ -69,7 +114,12 @@ pub fn episode(seed: u64, n: u64, bytes: usize) -> Episode {
         episode.steps.push(Step {
             number: u32::try_from(number).unwrap_or(u32::MAX),
             tool: random.pick(TOOLS).into(),
-            action: format!("{} {} in {}", random.pick(TOOLS), random.pick(WORDS), random.pick(PLACES)),
+            action: format!(
+                "{} {} in {}",
+                random.pick(TOOLS),
+                random.pick(WORDS),
+                random.pick(PLACES)
+            ),
             observation: words(&mut random, observation),
             success: Some(success),
             error: (!success).then(|| format!("{} {}", random.pick(WORDS), random.pick(WORDS))),
