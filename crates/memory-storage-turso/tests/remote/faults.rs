@@ -7,7 +7,7 @@ use std::time::Duration;
 use memory_core::store::ListQuery;
 use memory_core::{Episode, EpisodeStore, Error, OutcomeKind};
 use memory_storage_turso::batch::{Access, Batch, Statement};
-use memory_storage_turso::{BreakerConfig, RemoteConfig, RemoteTransport, TursoStore};
+use memory_storage_turso::{BreakerConfig, RemoteConfig, RemoteTransport, RetryConfig, TursoStore};
 use memory_testkit::proxy::{Fault, FaultProxy};
 use memory_testkit::sqld::{Options, Server};
 use memory_testkit::story::{completed, only, project, save};
@@ -126,11 +126,15 @@ async fn a_fault_that_passes_costs_a_retry_and_no_error() {
     under_each_fault(async |world, fault, writes| {
         let proxy = world.proxy().await;
         let config = RemoteConfig { deadline: PATIENCE / 2, ..impatient(proxy.url()) };
-        let store = world.store(config).await;
+        let mut store = world.store(config.clone()).await;
         let known = world.episode(0);
         save(&*store, &known, 0).await.unwrap();
         writes.acknowledged.push(known.clone());
         for n in 1..=OPERATIONS / 2 {
+            // Every request fails once here: a client that saw no end of it would rightly give up.
+            if n == OPERATIONS / 4 + 1 {
+                store = world.store(config.clone()).await;
+            }
             let episode = world.episode(n);
             proxy.fault_next(fault, 1);
             match ended("save", save(&*store, &episode, 0)).await {

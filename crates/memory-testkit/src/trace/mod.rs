@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //!
-//! - [`synthetic`]: Zipf, Zipf with scans, and what agents do: sessions, fresh work, projects, reviews
+//! - [`mod@synthetic`]: Zipf, Zipf with scans, and what agents do: sessions, fresh work, projects, reviews
 //! - [`replay`]: the recorded runs in order, each recalling the earlier ones that are like it
 //! - [`optimum`]: Belady's offline optimum, by count and by bytes
 
