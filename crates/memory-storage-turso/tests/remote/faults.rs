@@ -7,7 +7,7 @@ use std::time::Duration;
 use memory_core::store::ListQuery;
 use memory_core::{Episode, EpisodeStore, Error, OutcomeKind};
 use memory_storage_turso::batch::{Access, Batch, Statement};
-use memory_storage_turso::{BreakerConfig, RemoteConfig, RemoteTransport, RetryConfig, TursoStore};
+use memory_storage_turso::{BreakerConfig, RemoteConfig, RemoteTransport, TursoStore};
 use memory_testkit::proxy::{Fault, FaultProxy};
 use memory_testkit::sqld::{Options, Server};
 use memory_testkit::story::{completed, only, project, save};
