@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::Format;
 use super::lenient::Scalar;
 use super::lines::LineReader;
-use super::scan::{MAX_RECORD_BYTES, Shape};
+use super::scan::{LOGS, MAX_RECORD_BYTES, Shape};
 
 /// Lines looked at before a file of lines counts as unknown: the first few may be broken.
 const MAX_LINES: usize = 64;
@@ -87,8 +87,10 @@ enum Seen {
 #[derive(Default)]
 struct FieldNames {
     depth: u64,
-    /// Whether the brackets at depth 1 and 2 are braces.
-    braces: [bool; 2],
+    /// Whether the brackets at depth 1 to 3 are braces.
+    braces: [bool; 3],
+    /// The last field name at depth 1 is the one that wrapped results stand under.
+    in_logs: bool,
     in_string: bool,
     escaped: bool,
     /// The last string, cut at [`MAX_NAME_BYTES`].
@@ -167,6 +169,7 @@ impl FieldNames {
         match (self.depth, self.braces[0]) {
             (2, false) => Shape::Array,
             (2, true) => Shape::Dict,
+            (3, true) => Shape::Logs,
             _ => Shape::Values,
         }
     }
@@ -176,14 +179,19 @@ impl FieldNames {
         let of_record = match self.depth {
             1 => self.braces[0],
             2 => self.braces[1],
+            3 => self.in_logs && self.braces == [true; 3],
             _ => false,
         };
         let Ok(name) = std::str::from_utf8(&self.string) else { return Seen::Nothing };
+        if self.depth == 1 {
+            self.in_logs = name == LOGS;
+        }
         if !of_record {
             return Seen::Nothing;
         }
         let shape = self.shape();
-        self.kind_follows = name == "kind" && shape != Shape::Dict;
+        let keyed = matches!(shape, Shape::Dict | Shape::Logs);
+        self.kind_follows = name == "kind" && !keyed;
         if shape == Shape::Values {
             self.typed_and_of_session[0] |= name == "type";
             self.typed_and_of_session[1] |= name == "sessionId";
@@ -193,7 +201,7 @@ impl FieldNames {
         }
         match format_of(name) {
             // Objects inside a record have names of their own: only unmistakable ones count.
-            Some(format) if shape == Shape::Dict => match name {
+            Some(format) if keyed => match name {
                 "traj" | "turn_history" | "trajectory" => Seen::Format(format, shape),
                 _ => Seen::Nothing,
             },
@@ -246,6 +254,11 @@ mod tests {
             (r#"{"7": {"info": {"task": {}}, "traj": []}}"#, Format::TauBench, Shape::Dict),
             (r#"{"0":{"query":"q","turn_history":{}}}"#, Format::Intercode, Shape::Dict),
             (r#"{"query":"q","turn_history":{}}"#, Format::Intercode, Shape::Values),
+            (
+                r#"{"meta":{"env":"sql"},"logs":{"0":{"query":"q","turn_history":{}}}}"#,
+                Format::Intercode,
+                Shape::Logs,
+            ),
             (r#"{"info": {"exit_status": "x"}, "history": []}"#, Format::SweAgent, Shape::Values),
             (
                 r#"{"type":"summary","summary":"s","leafUuid":"u"}"#,
@@ -272,9 +285,17 @@ mod tests {
 
     #[test]
     fn other_files_are_unknown() {
-        for text in
-            ["", "MIT License", "[]", "{}", "{\"a\":1}", "[[[[", "{\"kind\":\"other\"}", "\"x"]
-        {
+        for text in [
+            "",
+            "MIT License",
+            "[]",
+            "{}",
+            "{\"a\":1}",
+            "[[[[",
+            "{\"kind\":\"other\"}",
+            "\"x",
+            "{\"other\":{\"0\":{\"traj\":[]}}}",
+        ] {
             assert_eq!(found(text), None, "{text}");
         }
     }

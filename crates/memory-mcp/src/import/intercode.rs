@@ -5,7 +5,7 @@
 use std::io::Read;
 
 use memory_core::Complexity;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::draft::{Draft, DraftStep, Fingerprint, error_line};
 use super::lenient::{Scalar, Text, null_as_default};
@@ -32,6 +32,12 @@ struct Run {
 
 #[derive(Default, Deserialize)]
 struct Turns {
+    /// What the agent thought before each action, in runs that ask it to.
+    #[serde(default, deserialize_with = "null_as_default")]
+    thoughts: Vec<Text>,
+    /// The step of its plan that each action is for, in runs that begin with a plan.
+    #[serde(default, deserialize_with = "null_as_default")]
+    steps: Vec<Text>,
     #[serde(default, deserialize_with = "null_as_default")]
     actions: Vec<Text>,
     #[serde(default, deserialize_with = "null_as_default")]
@@ -120,10 +126,37 @@ pub(super) fn read(raw: &Raw, run_name: &str) -> Result<Draft, Reject> {
     Ok(draft)
 }
 
+/// What a turn has beside action and observation.
+#[derive(Serialize)]
+struct Beside {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thought: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reward: Option<serde_json::Number>,
+}
+
+impl Beside {
+    /// As JSON text; empty when there is nothing.
+    fn of(thought: Option<Text>, plan: Option<Text>, reward: Option<f64>) -> String {
+        let said = |text: Option<Text>| text.map(|t| t.0).filter(|t| !t.trim().is_empty());
+        // As the source wrote it: 1, not 1.0.
+        let reward = reward.and_then(|r| r.to_string().parse().ok());
+        let beside = Beside { thought: said(thought), plan: said(plan), reward };
+        match serde_json::to_string(&beside) {
+            Ok(json) if json != "{}" => json,
+            _ => String::new(),
+        }
+    }
+}
+
 fn push_turns(draft: &mut Draft, turns: Turns, language: &str) {
     let mut observations = turns.observations.into_iter();
     let mut rewards = turns.rewards.into_iter();
     let mut valid = turns.valid_action.into_iter();
+    let mut thoughts = turns.thoughts.into_iter();
+    let mut plan = turns.steps.into_iter();
     for Text(action) in turns.actions {
         let observation = observations.next().unwrap_or_default().0;
         let reward = rewards.next().unwrap_or_default().to_number();
@@ -133,7 +166,7 @@ fn push_turns(draft: &mut Draft, turns: Turns, language: &str) {
         draft.push(DraftStep {
             tool: if submits { "submit" } else { language }.to_owned(),
             action,
-            parameters: reward.map(|r| format!("{{\"reward\":{r}}}")).unwrap_or_default(),
+            parameters: Beside::of(thoughts.next(), plan.next(), reward),
             error: (success == Some(false)).then(|| error_line(&observation)).flatten(),
             observation,
             success,

@@ -149,6 +149,32 @@ fn missing_and_null_fields_are_no_reason_to_refuse_an_intercode_run() {
 }
 
 #[test]
+fn thoughts_and_plans_of_intercode_turns_are_kept() {
+    let mut run = intercode_run(&["ls", "wc -l"], 1.0);
+    run["turn_history"]["thoughts"] = json!(["look around", "count"]);
+    run["turn_history"]["steps"] = json!(["List the files.", ""]);
+    let imported = import_text(&json!({"0": run}).to_string());
+    let of_step = |n: usize| only(&imported).steps[n].parameters.as_str().to_owned();
+    let first = r#"{"thought":"look around","plan":"List the files.","reward":0}"#;
+    assert_eq!(of_step(0), first);
+    assert_eq!(of_step(1), r#"{"thought":"count","reward":1}"#);
+}
+
+#[test]
+fn intercode_results_may_be_wrapped_in_what_describes_the_experiment() {
+    let runs = json!({"4": intercode_run(&["ls"], 0.5), "7": intercode_run(&["wc -l"], 1.0)});
+    let plain = import_text(&runs.to_string());
+    let wrapped = json!({"meta": {"env": "bash", "list": [{}]}, "logs": runs, "after": [1]});
+    let imported = import_text(&wrapped.to_string());
+    assert_eq!((plain.names(), 2), (imported.names(), imported.names().len()));
+
+    let text = wrapped.to_string();
+    let cut = text.find(r#""7""#).unwrap() + 40;
+    let imported = import_text(&text[..cut]);
+    assert_eq!((imported.names().len(), imported.malformed.len()), (1, 1));
+}
+
+#[test]
 fn a_swe_agent_run_gives_the_issue_and_what_was_submitted() {
     let run = json!({
         "environment": "swe_main",

@@ -36,9 +36,14 @@ pub(crate) enum Shape {
     Array,
     /// `{"key": record, "key": record}`
     Dict,
+    /// `{"other": ..., "logs": {"key": record, "key": record}}`
+    Logs,
     /// `record record`, with or without line feeds between them.
     Values,
 }
+
+/// The field under which wrapped results stand.
+pub(crate) const LOGS: &str = "logs";
 
 /// One well-formed record.
 #[derive(Debug)]
@@ -74,6 +79,8 @@ pub(crate) struct RecordScanner<R> {
     end_of_file: bool,
     opened: bool,
     closed: bool,
+    /// The object around the records is open.
+    wrapped: bool,
     finished: bool,
     /// The first field name of a record, in its quotes: where to pick up after a broken one.
     first_key: Option<Vec<u8>>,
@@ -108,6 +115,7 @@ impl<R: Read> RecordScanner<R> {
             end_of_file: false,
             opened: false,
             closed: false,
+            wrapped: false,
             finished: false,
             first_key: None,
             #[cfg(test)]
@@ -132,14 +140,14 @@ impl<R: Read> RecordScanner<R> {
         }
         let (end, other_end) = match self.shape {
             Shape::Array => (b']', b'}'),
-            Shape::Dict => (b'}', b']'),
+            Shape::Dict | Shape::Logs => (b'}', b']'),
             Shape::Values => (0, 0),
         };
         loop {
             self.skip(|b| b.is_ascii_whitespace() || b == b',')?;
             let Some(b) = self.peek()? else {
                 self.finished = true;
-                let whole = self.closed || self.shape == Shape::Values;
+                let whole = self.closed && !self.wrapped || self.shape == Shape::Values;
                 return Ok((!whole).then(|| {
                     Err(self.fault(0, "the file is cut off: its closing bracket is missing"))
                 }));
@@ -147,6 +155,8 @@ impl<R: Read> RecordScanner<R> {
             if b == end && !self.closed {
                 self.closed = true;
                 self.consume(1);
+            } else if self.closed && self.wrapped {
+                self.close_wrapper()?;
             } else if self.closed {
                 // A doubled bracket further up looks like the end: go on as if still inside.
                 self.closed = false;
@@ -168,6 +178,43 @@ impl<R: Read> RecordScanner<R> {
         if self.shape != Shape::Values && self.peek()?.is_some() {
             self.consume(1);
         }
+        if self.shape == Shape::Logs {
+            // From here on it is an object of records like any other.
+            self.shape = Shape::Dict;
+            self.wrapped = self.skip_to_logs()?;
+        }
+        Ok(())
+    }
+
+    /// Consumes the fields in front of the records, and the bracket that opens those. False: there
+    /// are none.
+    fn skip_to_logs(&mut self) -> io::Result<bool> {
+        loop {
+            self.skip(|b| b.is_ascii_whitespace() || b == b',')?;
+            let Ok(key) = self.key()? else { return Ok(false) };
+            if key == LOGS && self.peek()? == Some(b'{') {
+                self.consume(1);
+                return Ok(true);
+            }
+            let Border::At(len) = self.border()? else { return Ok(false) };
+            self.consume(len);
+        }
+    }
+
+    /// Consumes what stands behind the records, and the bracket that closes the object around them.
+    fn close_wrapper(&mut self) -> io::Result<()> {
+        loop {
+            self.skip(|b| b.is_ascii_whitespace() || b == b',')?;
+            if self.peek()? == Some(b'}') {
+                self.consume(1);
+                self.wrapped = false;
+                return Ok(());
+            }
+            let Ok(_) = self.key()? else { break };
+            let Border::At(len) = self.border()? else { break };
+            self.consume(len);
+        }
+        self.wrapped = false;
         Ok(())
     }
 
@@ -180,7 +227,7 @@ impl<R: Read> RecordScanner<R> {
                     return Ok(Err(fault));
                 }
             },
-            Shape::Array | Shape::Values => None,
+            Shape::Array | Shape::Logs | Shape::Values => None,
         };
         let start = self.line;
         match self.border()? {
