@@ -15,8 +15,14 @@ pub(crate) struct Migration {
 }
 
 /// Every step of the durable store, in order.
-pub(crate) const MIGRATIONS: &[Migration] =
-    &[Migration { number: 1, name: "episodes", sql: include_str!("migrations/0001_episodes.sql") }];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration { number: 1, name: "episodes", sql: include_str!("migrations/0001_episodes.sql") },
+    Migration {
+        number: 2,
+        name: "dictionaries",
+        sql: include_str!("migrations/0002_dictionaries.sql"),
+    },
+];
 
 const CREATE_LEDGER: &str = "\
 CREATE TABLE IF NOT EXISTS migrations (
