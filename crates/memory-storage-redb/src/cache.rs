@@ -5,6 +5,7 @@
 //! which it began, and a value older than its episode's last invalidation is not kept.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -352,9 +353,9 @@ impl Cache {
         }
     }
 
-    /// True when there is a cache file.
-    pub fn has_file(&self) -> bool {
-        self.disk.is_some()
+    /// The cache file of this process, where there is one.
+    pub fn file(&self) -> Option<&Path> {
+        self.disk.as_ref().map(DiskTier::path)
     }
 }
 

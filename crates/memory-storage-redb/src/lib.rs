@@ -23,6 +23,7 @@ pub mod weight;
 
 pub use cache::{Cache, FetchMark};
 pub use config::{CacheConfig, RedbMode, State, Ttl};
+pub use disk::cache_files;
 pub use entry::Entry;
 pub use index::Policy;
 pub use metrics::CacheMetrics;

@@ -46,6 +46,10 @@ impl Database {
         self.transport.data_version().await
     }
 
+    pub(crate) fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
     /// What a remote transport did and where it stands.
     pub(crate) fn remote_metrics(&self) -> Option<&crate::RemoteMetrics> {
         match &self.transport {

@@ -5,6 +5,7 @@
 //! - [`store`]: [`TursoStore`], the port implemented, one batch per operation
 //! - `write`, `read`: every operation as statements, and the reading of their results
 //! - `carried`: the change feed on the back of every batch to a server
+//! - [`verify`]: whether what is stored agrees with itself, and repairs
 //! - `schema`: numbered migrations
 //! - `payload`: episodes and steps as stored bytes
 //! - `database`: a transport whose schema is brought up to date before its first use
@@ -26,6 +27,7 @@ mod read;
 mod schema;
 pub mod store;
 mod transport;
+pub mod verify;
 mod write;
 
 pub use config::{Synchronous, TursoConfig};

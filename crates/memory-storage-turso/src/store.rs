@@ -21,6 +21,7 @@ use crate::read::{self, changes, counts, episodes, lessons, scan, search};
 use crate::transport::{
     LocalTransport, RemoteConfig, RemoteMetrics, RemoteTransport, Transport, offload,
 };
+use crate::verify::{self, Verification};
 use crate::write::{self, Plan};
 
 /// Bytes of parameters in one write batch, about: far below what a server takes in one request, and
@@ -107,6 +108,22 @@ impl TursoStore {
     /// Counters since the store was opened.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    /// Checks that everything stored agrees with itself, and with `repair` puts right what can be put
+    /// right without loss. Tells `progress` how many episodes are done. Others may go on working:
+    /// what they change meanwhile is left to them.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ready`](Self::ready); the database could not be reached or asked. What is damaged is
+    /// no error but a finding.
+    pub async fn verify(
+        &self,
+        repair: bool,
+        progress: impl FnMut(u64) + Send,
+    ) -> Result<Verification> {
+        verify::run(&self.database, repair, progress).await
     }
 
     /// Finishes the writes that wait and lets go of the database. Later calls are refused.

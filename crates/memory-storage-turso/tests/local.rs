@@ -10,4 +10,5 @@ mod local {
     mod kill;
     mod story;
     mod support;
+    mod verify;
 }

@@ -1,5 +1,6 @@
 //! Cache-first reads, durable-first writes.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -163,6 +164,14 @@ impl<D: EpisodeStore> HybridStorage<D> {
     pub fn cache_metrics(&self) -> Option<&CacheMetrics> {
         match &self.place {
             Door::Cached(shared) => Some(shared.cache.metrics()),
+            Door::Straight(_) => None,
+        }
+    }
+
+    /// The cache file of this process, where there is one.
+    pub fn cache_file(&self) -> Option<&Path> {
+        match &self.place {
+            Door::Cached(shared) => shared.cache.file(),
             Door::Straight(_) => None,
         }
     }

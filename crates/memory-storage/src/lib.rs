@@ -27,7 +27,7 @@ mod writes;
 
 pub use check::CacheCheck;
 pub use hybrid::{DatabaseConfig, Freshness, HybridConfig, HybridStorage, Place};
-pub use memory_storage_redb::{CacheConfig, CacheMetrics, Policy, RedbMode, Ttl};
+pub use memory_storage_redb::{CacheConfig, CacheMetrics, Policy, RedbMode, Ttl, cache_files};
 pub use memory_storage_turso::pending::PendingFileConfig;
 pub use memory_storage_turso::{
     BreakerConfig, DatabaseUrl, RemoteConfig, RetryConfig, Secret, Synchronous, TokenSource,

@@ -28,8 +28,8 @@ Settings come from flags, then MEMORY_MCP_* variables, then the settings file; `
 shows each and where it came from. Results go to stdout, everything else to stderr.
 
 Exit codes: 0 done; 1 the database, disk or system said no; 2 the command line, a setting or the
-input is wrong; 3 what was named does not exist; 4 an import left out something it could read;
-130 stopped by Ctrl-C.";
+input is wrong; 3 what was named does not exist; 4 an import left out something it could read; 5
+verify found damage; 130 stopped by Ctrl-C.";
 
 /// Settings that every command takes.
 #[derive(Debug, Default, ClapArgs)]
@@ -107,6 +107,8 @@ pub enum Command {
     Config,
     /// Copy everything to another database, from file to server or back; running it again completes
     Copy(CopyArgs),
+    /// Check that everything stored agrees with itself, and the cache with it; repair what can be
+    Verify(VerifyArgs),
     /// Writes that a server does not have yet: list them, try refused ones again, drop them
     #[command(subcommand)]
     Outbox(OutboxCommand),
@@ -215,6 +217,19 @@ pub struct CopyArgs {
     /// A file that holds the token of the server to write to
     #[arg(long, value_name = "FILE")]
     pub to_token_file: Option<PathBuf>,
+}
+
+/// Arguments of `verify`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Checked are the pages and indexes of the database file, the checksum and encoding of every episode, the
+columns, metadata and text index drawn from it, the change feed, what is left of forgotten episodes,
+every cached episode against the database, and what waits on this machine. Cached episodes that differ
+are dropped in any case. Agents may go on working meanwhile.")]
+pub struct VerifyArgs {
+    /// Draw columns, metadata, text index and change records anew from the episodes where they differ
+    #[arg(long)]
+    pub repair: bool,
 }
 
 /// The commands of `outbox`.

@@ -19,6 +19,8 @@ pub enum Exit {
     NotFound = 3,
     /// An import left out something that could be read.
     Incomplete = 4,
+    /// A check found something that is not as it should be.
+    Unsound = 5,
     /// Stopped by Ctrl-C.
     Interrupted = 130,
 }

@@ -26,6 +26,7 @@ mod serve;
 mod session;
 mod show;
 mod stats;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -82,6 +83,7 @@ async fn dispatch(command: Command, session: &Session, out: &mut Output) -> Resu
         Command::Quickstart => return quickstart::run(out).await,
         Command::Copy(args) => return copy::run(&args, session, out).await,
         Command::Outbox(command) => return outbox::run(&command, session, out).await,
+        Command::Verify(args) => return verify::run(&args, session, out).await,
         _ => {}
     }
     let memory = session.open().await?;
@@ -98,6 +100,7 @@ async fn dispatch(command: Command, session: &Session, out: &mut Output) -> Resu
         | Command::Completions(_)
         | Command::Copy(_)
         | Command::Outbox(_)
+        | Command::Verify(_)
         | Command::Quickstart => Ok(()),
     };
     memory.store().durable().close().await;

@@ -91,8 +91,13 @@ impl Config {
                 ms => Ttl::Fixed(Duration::from_millis(*ms)),
             },
             max_staleness: Duration::from_millis(*max_staleness_ms),
-            dir: Some(self.data_dir.join(CACHE_DIRECTORY)),
+            dir: Some(self.cache_dir()),
         }
+    }
+
+    /// Where the cache files are.
+    pub fn cache_dir(&self) -> PathBuf {
+        self.data_dir.join(CACHE_DIRECTORY)
     }
 
     /// What a database file is opened with.

@@ -6,6 +6,7 @@
 //! - `import_export`: what goes in comes out
 //! - `bad_input`: clear errors, nothing lost
 //! - `recorded_runs`: the real runs, where they are there
+//! - `verify`: planted damage
 //! - `remote`: a real server behind `--database`, and `copy` to it and back
 #![expect(
     clippy::unwrap_used,
@@ -20,4 +21,5 @@ mod import_export;
 mod recorded_runs;
 mod remote;
 mod settings;
+mod verify;
 mod world;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::world::{Ran, World, episode, lines, text};
 
-const SAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/samples/runs.jsonl");
+pub(crate) const SAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/samples/runs.jsonl");
 
 fn server() -> Option<Server> {
     Server::start(Options::default())
@@ -217,7 +217,7 @@ fn the_token_opens_the_server_and_is_shown_nowhere() {
 }
 
 /// Calls tools one after the other, in one session; each with its structured result.
-fn call(world: &World, settings: &[&str], calls: &[(&str, Value)]) -> Vec<Value> {
+pub(crate) fn call(world: &World, settings: &[&str], calls: &[(&str, Value)]) -> Vec<Value> {
     let mut command = world.command(&[&["serve"], settings].concat());
     let mut serve = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut input = serve.stdin.take().unwrap();

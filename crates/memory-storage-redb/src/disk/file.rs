@@ -45,7 +45,7 @@ pub(super) fn open(dir: &Path, cache_bytes: usize, metrics: &CacheMetrics) -> Op
         return None;
     }
     for slot in 0..SLOTS {
-        let path = dir.join(format!("{slot}.redb"));
+        let path = slot_path(dir, slot);
         match open_one(&path, cache_bytes) {
             Ok(Some(file)) => return Some(file),
             Ok(None) => continue,
@@ -62,6 +62,15 @@ pub(super) fn open(dir: &Path, cache_bytes: usize, metrics: &CacheMetrics) -> Op
     }
     tracing::warn!("no cache file: all {SLOTS} in {} are taken", dir.display());
     None
+}
+
+/// The cache files of a directory, whether anybody uses them or not.
+pub fn cache_files(dir: &Path) -> Vec<PathBuf> {
+    (0..SLOTS).map(|slot| slot_path(dir, slot)).filter(|path| path.exists()).collect()
+}
+
+fn slot_path(dir: &Path, slot: usize) -> PathBuf {
+    dir.join(format!("{slot}.redb"))
 }
 
 fn prepare(dir: &Path) -> std::io::Result<()> {

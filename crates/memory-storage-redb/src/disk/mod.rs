@@ -32,6 +32,7 @@ use crate::history;
 use crate::index::{Index, Policy};
 use crate::metrics::CacheMetrics;
 use crate::{stored, weight};
+pub use file::cache_files;
 use file::guarded;
 use queue::{Op, Queue};
 use tables::{EPISODES, Fault, Slot};
@@ -62,6 +63,7 @@ pub(crate) struct Restored {
 /// The redb tier.
 pub(crate) struct DiskTier {
     shared: Arc<Shared>,
+    path: PathBuf,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -106,9 +108,14 @@ impl DiskTier {
         } else if !contents.slots.is_empty() {
             shared.queue.lock().push(Op::Clear);
         }
-        let writer = writer::spawn(shared.clone(), path)?;
+        let writer = writer::spawn(shared.clone(), path.clone())?;
         let restored = Restored { watermark: contents.watermark, history: contents.history };
-        Some((DiskTier { shared, writer: Some(writer) }, restored))
+        Some((DiskTier { shared, path, writer: Some(writer) }, restored))
+    }
+
+    /// Its file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The stored episode. Reads the file: microseconds.

@@ -91,6 +91,11 @@ impl PendingFile {
         self.transport.close().await;
     }
 
+    /// What the engine finds wrong with the file.
+    pub async fn problems(&self) -> Result<Vec<String>> {
+        Ok(crate::verify::file_problems(&self.transport).await?.unwrap_or_default())
+    }
+
     async fn read(&self, statement: Statement) -> Result<Vec<Vec<Value>>> {
         let batch = Batch { access: Access::Read, statements: vec![statement] };
         let results = self.transport.run_short(batch).await?;

@@ -166,30 +166,61 @@ pub(super) fn validate_lesson(lesson: &Lesson) -> Result<()> {
 }
 
 fn row(save: &Save, codec: Codec) -> Result<Vec<Value>> {
-    let e = &*save.episode;
-    let text_bytes = e.task_description.len() + e.steps.iter().map(Step::size_bytes).sum::<usize>();
+    let episode = &*save.episode;
+    let [
+        project,
+        task_type,
+        domain,
+        language,
+        started_at,
+        ended_at,
+        outcome,
+        reward,
+        archived_at,
+        step_count,
+        text_bytes,
+    ] = drawn(episode)?.map(|(_, value)| value);
     Ok(vec![
-        blob(e.id.as_bytes()),
-        text(&e.project),
-        text(&e.task_type),
-        text(&e.context.domain),
-        text(&e.context.language),
-        Value::Integer(e.started_at.0),
-        optional_integer(e.ended_at.map(|at| at.0)),
-        text(e.state()),
-        e.reward.as_ref().map_or(Value::Null, |reward| Value::Real(reward.score)),
-        optional_integer(e.archived_at.map(|at| at.0)),
-        integer("version", e.version)?,
+        blob(episode.id.as_bytes()),
+        project,
+        task_type,
+        domain,
+        language,
+        started_at,
+        ended_at,
+        outcome,
+        reward,
+        archived_at,
+        integer("version", episode.version)?,
         blob(save.write_id.as_bytes()),
-        integer("steps", e.steps.len() as u64)?,
-        integer("steps", text_bytes as u64)?,
-        Value::Blob(encode_episode(codec, e)?),
+        step_count,
+        text_bytes,
+        Value::Blob(encode_episode(codec, episode)?),
         integer("base", save.base)?,
     ])
 }
 
+/// The columns that are drawn from an episode, by name.
+pub(crate) fn drawn(e: &Episode) -> Result<[(&'static str, Value); 11]> {
+    let text_bytes = e.task_description.len() + e.steps.iter().map(Step::size_bytes).sum::<usize>();
+    let reward = e.reward.as_ref().map_or(Value::Null, |reward| Value::Real(reward.score));
+    Ok([
+        ("project", text(&e.project)),
+        ("task_type", text(&e.task_type)),
+        ("domain", text(&e.context.domain)),
+        ("language", text(&e.context.language)),
+        ("started_at", Value::Integer(e.started_at.0)),
+        ("ended_at", optional_integer(e.ended_at.map(|at| at.0))),
+        ("outcome", text(e.state())),
+        ("reward", reward),
+        ("archived_at", optional_integer(e.archived_at.map(|at| at.0))),
+        ("step_count", integer("steps", e.steps.len() as u64)?),
+        ("text_bytes", integer("steps", text_bytes as u64)?),
+    ])
+}
+
 /// `[[key, type, value], ...]`, values as text: a number survives the way through JSON to the letter.
-fn metadata(episode: &Episode) -> Result<Value> {
+pub(crate) fn metadata(episode: &Episode) -> Result<Value> {
     let entries: Vec<_> = episode
         .metadata
         .iter()
