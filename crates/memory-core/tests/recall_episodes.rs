@@ -4,7 +4,7 @@
 mod support;
 
 use memory_core::learning::{Lesson, LessonKind, LessonStats, ScoredLesson};
-use memory_core::recall::FeedbackCounts;
+use memory_core::recall::{FeedbackCounts, RecallLesson};
 use memory_core::{
     Episode, EpisodeId, Outcome, OutcomeKind, Reward, RewardSource, Step, Timestamp,
 };
@@ -223,6 +223,78 @@ fn lessons_come_back_with_what_they_are_drawn_from_unless_they_are_wrong() {
     let [only] = &recall.lessons[..] else { panic!("{recall:?}") };
     assert_eq!((only.action.as_str(), only.worked.as_str()), ("freeze the clock", "9 of 9"));
     assert_eq!(only.evidence, good.evidence);
+}
+
+/// The lessons that come with a recall of the task, when its run is evidence for all of these.
+fn recalled_lessons(lessons: &[(LessonKind, &str, &str, LessonStats)]) -> Vec<RecallLesson> {
+    let scored: Vec<ScoredLesson> = lessons
+        .iter()
+        .map(|(kind, condition, action, stats)| ScoredLesson {
+            lesson: Lesson::new("default", *kind, "", *condition, *action),
+            stats: *stats,
+            evidence: vec![EpisodeId::derive(&[b"a"])],
+        })
+        .collect();
+    let mut episode = run("a", TASK, OutcomeKind::Failure, &["x"]);
+    episode.lessons = scored.iter().map(|scored| scored.lesson.id).collect();
+    let mut index = Index::default();
+    index.add(episode);
+    index.recall(TASK, 2000, &scored, &|_| true).1.lessons
+}
+
+fn stats(uses: u64, successes: u64, days_ago: i64) -> LessonStats {
+    let last_seen = Timestamp(NOW.0 - days_ago * DAY);
+    LessonStats { uses, successes, last_seen, ..LessonStats::default() }
+}
+
+#[test]
+fn calls_of_the_task_are_told_by_how_the_runs_that_made_them_ended() {
+    let recalled = recalled_lessons(&[
+        (LessonKind::TaskAction, TASK, "set(clock=real)", stats(2, 0, 0)),
+        (LessonKind::TaskAction, TASK, "set(clock=frozen)", stats(3, 3, 0)),
+        (LessonKind::TaskAction, TASK, "end without changing anything", stats(1, 0, 0)),
+    ]);
+    let [frozen, real, nothing] = &recalled[..] else { panic!("{recalled:?}") };
+    assert_eq!((frozen.when.as_str(), frozen.action.as_str()), ("this task", "set(clock=frozen)"));
+    assert_eq!((frozen.worked.as_str(), frozen.contradicts), ("3 of 3", None));
+    assert_eq!((real.failed_with.as_str(), real.worked.as_str()), ("set(clock=real)", "0 of 2"));
+    assert_eq!((real.action.as_str(), real.contradicts), ("", Some(frozen.id)));
+    assert_eq!(nothing.failed_with, "end without changing anything");
+    assert!(frozen.advice() == "set(clock=frozen)" && real.advice().starts_with("no run did well"));
+}
+
+#[test]
+fn a_superseded_lesson_is_not_returned_and_contradictory_ones_are_marked() {
+    let error = "\"no such host\"";
+    let answer = |old: LessonStats, new: LessonStats| {
+        let recalled = recalled_lessons(&[
+            (LessonKind::Heuristic, error, "edit the hosts file", old),
+            (LessonKind::Heuristic, error, "restart the resolver", new),
+        ]);
+        let told = recalled.iter().map(|l| (l.action.clone(), l.contradicts.is_some()));
+        told.collect::<Vec<_>>()
+    };
+    let (edit, restart) = ("edit the hosts file".to_owned(), "restart the resolver".to_owned());
+    // Seen later, and surer.
+    assert_eq!(answer(stats(3, 3, 60), stats(6, 6, 1)), [(restart.clone(), false)]);
+    // Seen later, but less sure: nobody knows yet.
+    assert_eq!(answer(stats(9, 9, 60), stats(2, 2, 1)), [(edit, false), (restart, true)]);
+}
+
+#[test]
+fn feedback_changes_the_order_of_lessons() {
+    let order = |said: LessonStats| {
+        let recalled = recalled_lessons(&[
+            (LessonKind::Heuristic, "\"no such host\"", "restart the resolver", said),
+            (LessonKind::Heuristic, "\"disk full\"", "empty the cache", stats(4, 3, 0)),
+        ]);
+        recalled.into_iter().map(|l| l.action).collect::<Vec<_>>()
+    };
+    let base = stats(4, 3, 0);
+    let (restart, empty) = ("restart the resolver", "empty the cache");
+    assert_eq!(order(LessonStats { helped: 2, ..base }), [restart, empty]);
+    assert_eq!(order(LessonStats { did_not_help: 1, ..base }), [empty, restart]);
+    assert_eq!(order(LessonStats { wrong: 1, helped: 9, ..base }), [empty]);
 }
 
 #[test]

@@ -5,14 +5,6 @@ use memory_core::learning::LessonKind;
 use memory_core::store::{FeedbackVerdict, RelationKind};
 use memory_core::{Error, Result};
 
-const LESSON_KINDS: [LessonKind; 5] = [
-    LessonKind::ToolSequence,
-    LessonKind::DecisionPoint,
-    LessonKind::ErrorRecovery,
-    LessonKind::ContextPattern,
-    LessonKind::Heuristic,
-];
-
 const VERDICTS: [FeedbackVerdict; 3] =
     [FeedbackVerdict::Helped, FeedbackVerdict::DidNotHelp, FeedbackVerdict::Wrong];
 
@@ -47,7 +39,7 @@ pub(crate) fn relation(relation: RelationKind) -> &'static str {
 }
 
 pub(crate) fn parse_lesson_kind(word: &str) -> Result<LessonKind> {
-    find(LESSON_KINDS, LessonKind::as_str, word)
+    find(LessonKind::ALL, LessonKind::as_str, word)
 }
 
 pub(crate) fn parse_verdict(word: &str) -> Result<FeedbackVerdict> {

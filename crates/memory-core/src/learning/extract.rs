@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::signature::action_shape;
+use super::task_action::{task_actions, task_condition};
 use super::trace::{Recovery, recoveries, step_error};
 use super::{Evidence, Lesson, LessonKind};
 use crate::episode::{Episode, OutcomeKind, Step};
@@ -30,6 +31,7 @@ const MIN_SIGNATURE_BYTES: usize = 8;
 /// - decision point: one kind of action failed twice or more, another one worked
 /// - context pattern: language, framework or domain -> the opening move
 /// - heuristic: error signature -> look first, then the failed kind of action works again
+/// - task action: the task -> a call that changed something, or that nothing was changed
 ///
 /// A running or unjudged episode says nothing about what helps, and gives none.
 pub fn extract(episode: &Episode) -> Vec<(Lesson, Evidence)> {
@@ -49,6 +51,9 @@ pub fn extract(episode: &Episode) -> Vec<(Lesson, Evidence)> {
     lessons.extend(bounded(recoveries.iter().filter_map(|r| error_recovery(episode, r))));
     lessons.extend(bounded(recoveries.iter().filter_map(|r| decision_point(episode, r))));
     lessons.extend(bounded(recoveries.iter().filter_map(|r| heuristic(episode, r))));
+    let task = task_condition(&episode.task_description);
+    let actions = task_actions(&episode.steps).into_iter();
+    lessons.extend(actions.map(|a| lesson(episode, LessonKind::TaskAction, task.clone(), a)));
     lessons.into_iter().map(|lesson| (lesson, evidence.clone())).collect()
 }
 

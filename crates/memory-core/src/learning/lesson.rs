@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::episode::{EpisodeId, LessonId};
 
-/// Which kind of lesson. The first four are patterns.
+/// Which kind of lesson. All but [`Heuristic`](LessonKind::Heuristic) are patterns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LessonKind {
@@ -19,6 +19,20 @@ pub enum LessonKind {
     ContextPattern,
     /// A rule: under this condition, do this.
     Heuristic,
+    /// A call that changed something in runs of one task, with its arguments; or that none did.
+    TaskAction,
+}
+
+impl LessonKind {
+    /// Every kind, in the order of the documentation.
+    pub const ALL: [LessonKind; 6] = [
+        LessonKind::ToolSequence,
+        LessonKind::DecisionPoint,
+        LessonKind::ErrorRecovery,
+        LessonKind::ContextPattern,
+        LessonKind::Heuristic,
+        LessonKind::TaskAction,
+    ];
 }
 
 impl LessonKind {
@@ -30,6 +44,7 @@ impl LessonKind {
             LessonKind::ErrorRecovery => "error_recovery",
             LessonKind::ContextPattern => "context_pattern",
             LessonKind::Heuristic => "heuristic",
+            LessonKind::TaskAction => "task_action",
         }
     }
 }
@@ -109,7 +124,7 @@ pub struct ScoredLesson {
     pub lesson: Lesson,
     /// How it did.
     pub stats: LessonStats,
-    /// The latest evidence, at most a handful of ids.
+    /// At most a handful of ids: what went well first, the latest first.
     pub evidence: Vec<EpisodeId>,
 }
 
@@ -133,11 +148,30 @@ impl LessonStats {
         if self.is_wrong() {
             return 0.0;
         }
-        let age_days = (now.seconds_since(self.last_seen) / SECONDS_PER_DAY).max(0.0);
-        let weight = 0.5f64.powf(age_days / HALF_LIFE_DAYS);
+        let weight = self.weight(now);
         let successes = (self.successes + self.helped) as f64 * weight;
         let total = (self.uses + self.helped + self.did_not_help) as f64 * weight;
         wilson_lower_bound(successes.min(total), total)
+    }
+
+    /// How sure one can be that following the lesson goes badly: the same bound for the share of
+    /// failures.
+    pub fn doubt(&self, now: Timestamp) -> f64 {
+        let weight = self.weight(now);
+        let successes = (self.successes + self.helped) as f64 * weight;
+        let total = (self.uses + self.helped + self.did_not_help) as f64 * weight;
+        wilson_lower_bound(total - successes.min(total), total)
+    }
+
+    /// True when there is evidence, and nobody's is that it went well.
+    pub fn never_went_well(&self) -> bool {
+        self.uses > 0 && self.successes + self.helped == 0
+    }
+
+    /// What evidence of this age counts.
+    fn weight(&self, now: Timestamp) -> f64 {
+        let age_days = (now.seconds_since(self.last_seen) / SECONDS_PER_DAY).max(0.0);
+        0.5f64.powf(age_days / HALF_LIFE_DAYS)
     }
 
     /// True once someone said that the lesson is wrong: recall leaves it out.

@@ -5,6 +5,7 @@
 //! - [`lesson`]: [`Lesson`], its evidence and statistics, confidence
 //! - [`reward`]: scoring a completed episode
 //! - [`reflect`](mod@reflect): what worked, what failed, what to do next time
+//! - [`task_action`]: which calls changed something in the runs of one task
 //! - [`extract`](mod@extract): patterns and heuristics out of one episode
 
 pub mod extract;
@@ -12,6 +13,7 @@ pub mod lesson;
 pub mod reflect;
 pub mod reward;
 pub mod signature;
+pub mod task_action;
 pub mod trace;
 
 pub use extract::extract;

@@ -10,8 +10,9 @@ use crate::store::{EpisodeStore, Feedback, Forget, LessonQuery, Scope, Write};
 /// are ranked.
 const LESSON_EPISODES: usize = 16;
 
-/// Lessons that are read for one recall; the budget leaves room for a few of them.
-const LESSONS: usize = 64;
+/// Lessons that are read for one recall, those with the most evidence first: enough that the calls
+/// of a task, which few runs made, are among them. The budget leaves room for a few.
+const LESSONS: usize = 160;
 
 impl<S: EpisodeStore> Memory<S> {
     /// What helps with a task: similar episodes and the lessons behind them, within a token budget.

@@ -10,11 +10,13 @@
 //! - `relevance`: how much of a query an episode covers, and when that is nothing
 //! - [`mod@render`]: the answer within its token budget, as JSON and as text
 //! - `needed`: the terms of a query and what each is worth
+//! - `lessons`: which lessons come with an answer, which contradict or supersede another
 //! - `item`: one episode within its share of the budget
 //! - [`tokens`]: an upper estimate of what a text costs in a model's context window
 
 pub mod document;
 mod item;
+mod lessons;
 mod needed;
 pub mod query;
 pub mod rank;

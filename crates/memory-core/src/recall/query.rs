@@ -139,15 +139,40 @@ pub struct RecallLesson {
     pub id: LessonId,
     /// When it applies.
     pub when: String,
-    /// What to do.
-    #[serde(rename = "do")]
+    /// What to do; empty where no run that did it went well.
+    #[serde(rename = "do", default, skip_serializing_if = "String::is_empty")]
     pub action: String,
+    /// What runs did of which none went well; whether it was the mistake is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub failed_with: String,
     /// How often it went well: `5 of 6`.
     pub worked: String,
-    /// 0 to 1: see [`LessonStats::confidence`](crate::learning::LessonStats::confidence).
+    /// 0 to 1: see [`LessonStats::confidence`](crate::learning::LessonStats::confidence) and, of what
+    /// failed, [`LessonStats::doubt`](crate::learning::LessonStats::doubt).
     pub confidence: f64,
+    /// A lesson of the same answer, before this one, that says otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contradicts: Option<LessonId>,
     /// Some of the episodes behind it.
     pub evidence: Vec<EpisodeId>,
+}
+
+/// [`RecallLesson::when`] of a lesson that is about the query's own task.
+pub(super) const THIS_TASK: &str = "this task";
+
+impl RecallLesson {
+    pub(super) fn is_about_this_task(&self) -> bool {
+        self.when == THIS_TASK
+    }
+
+    /// What to do, or what did not help.
+    pub fn advice(&self) -> String {
+        if self.failed_with.is_empty() {
+            self.action.clone()
+        } else {
+            format!("no run did well with {}", self.failed_with)
+        }
+    }
 }
 
 fn is_zero(n: &u32) -> bool {

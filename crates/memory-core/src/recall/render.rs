@@ -1,26 +1,27 @@
 //! The answer within its token budget, as JSON and as text.
 
-use super::item;
 use super::query::{Mode, Recall, RecallItem, RecallLesson, RecallQuery};
-use super::rank::{Ranked, Ranking};
+use super::rank::Ranking;
 use super::tokens::estimate;
+use super::{item, lessons};
 use crate::clock::Timestamp;
-use crate::learning::{LessonKind, ScoredLesson};
+use crate::learning::ScoredLesson;
 
 /// Share of the budget that the best result may take while others wait.
 const BEST_SHARE: f64 = 0.6;
 
-/// Share of the budget for lessons.
+/// The same, where the best result did not solve the task and there are lessons about that very task:
+/// what several runs share tells more than one of them.
+const UNSOLVED_SHARE: f64 = 0.35;
+
+/// Share of the budget for the calls that runs of the same task made.
+const TASK_ACTIONS_SHARE: f64 = 0.5;
+
+/// Share of the budget for other lessons.
 const LESSONS_SHARE: f64 = 0.2;
 
-/// Lessons of one answer.
+/// Other lessons of one answer.
 const MAX_LESSONS: usize = 3;
-
-/// Lessons below this are hearsay.
-const MIN_CONFIDENCE: f64 = 0.3;
-
-/// Evidence ids given with a lesson; each costs as much as a sentence.
-const EVIDENCE_IDS: usize = 1;
 
 /// Tokens between two elements of a list.
 const SEPARATOR: usize = 1;
@@ -47,12 +48,18 @@ pub fn render(
     let mut budget = Budget { left: query.budget_tokens };
     // The empty answer, with every list and number that may still appear in it.
     budget.take(estimate(&recall.to_json()) + estimate("\"items\":[],\"lessons\":[],"));
+    let lessons = lessons::applicable(&query.task, ranking, lessons, now);
     if let Some((best, others)) = ranking.results.split_first() {
         let has_more = !others.is_empty() || !lessons.is_empty();
-        let share = if has_more { BEST_SHARE } else { 1.0 };
+        let of_task = lessons.first().is_some_and(RecallLesson::is_about_this_task);
+        let share = match has_more {
+            true if of_task && best.episode.state() != "success" => UNSOLVED_SHARE,
+            true => BEST_SHARE,
+            false => 1.0,
+        };
         budget.add(&mut recall.items, item::fit(best, 0, budget.share(share)));
         if !recall.items.is_empty() {
-            add_lessons(&mut recall, &mut budget, ranking, lessons, now, query.budget_tokens);
+            add_lessons(&mut recall, &mut budget, query.budget_tokens, lessons);
             for (place, other) in others.iter().enumerate() {
                 budget.add(&mut recall.items, item::fit(other, place + 1, budget.share(1.0)));
             }
@@ -93,73 +100,28 @@ pub(super) fn json_tokens<T: serde::Serialize>(value: &T) -> usize {
     serde_json::to_string(value).map_or(usize::MAX, |json| estimate(&json))
 }
 
-fn add_lessons(
-    recall: &mut Recall,
-    budget: &mut Budget,
-    ranking: &Ranking,
-    lessons: &[ScoredLesson],
-    now: Timestamp,
-    total: usize,
-) {
-    let mut part = Budget { left: ((total as f64 * LESSONS_SHARE) as usize).min(budget.left) };
-    let before = part.left;
-    let mut applicable: Vec<(f64, &ScoredLesson)> = lessons
-        .iter()
-        .filter(|lesson| !lesson.stats.is_wrong())
-        .filter(|lesson| applies(lesson, &ranking.results) && says_more_than_its_run(lesson))
-        .map(|lesson| (lesson.stats.confidence(now), lesson))
-        .filter(|(confidence, _)| *confidence >= MIN_CONFIDENCE)
-        .collect();
-    applicable.sort_by(|(a, x), (b, y)| {
-        (b * weight(y)).total_cmp(&(a * weight(x))).then(x.lesson.id.cmp(&y.lesson.id))
-    });
-    let mut about: Vec<&str> = Vec::new();
-    for (confidence, lesson) in applicable {
-        let subject = subject(lesson);
-        if recall.lessons.len() < MAX_LESSONS && !about.contains(&subject) {
-            part.add(&mut recall.lessons, Some(recall_lesson(lesson, confidence)));
-            about.push(subject);
-        }
-    }
-    budget.take(before - part.left);
-}
-
-fn applies(lesson: &ScoredLesson, results: &[Ranked]) -> bool {
-    results.iter().any(|result| result.episode.lessons.contains(&lesson.lesson.id))
-}
-
-/// What a lesson is about: the error it quotes, else its kind. One lesson on each is enough.
-fn subject(lesson: &ScoredLesson) -> &str {
-    let quoted =
-        lesson.lesson.condition.split_once('"').map(|(_, rest)| rest.trim_end_matches('"'));
-    quoted.unwrap_or(lesson.lesson.lesson_kind.as_str())
-}
-
-/// The way one single run took is told by that run already.
-fn says_more_than_its_run(lesson: &ScoredLesson) -> bool {
-    let kind = lesson.lesson.lesson_kind;
-    lesson.stats.uses > 1 || !matches!(kind, LessonKind::ToolSequence | LessonKind::ContextPattern)
-}
-
-/// What tells most about the next step comes first.
-fn weight(lesson: &ScoredLesson) -> f64 {
-    match lesson.lesson.lesson_kind {
-        LessonKind::Heuristic => 1.0,
-        LessonKind::ErrorRecovery => 0.9,
-        LessonKind::DecisionPoint => 0.8,
-        LessonKind::ContextPattern => 0.7,
-        LessonKind::ToolSequence => 0.6,
-    }
-}
-
-fn recall_lesson(scored: &ScoredLesson, confidence: f64) -> RecallLesson {
-    RecallLesson {
-        id: scored.lesson.id,
-        when: scored.lesson.condition.clone(),
-        action: scored.lesson.action.clone(),
-        worked: format!("{} of {}", scored.stats.successes, scored.stats.uses),
-        confidence: (confidence * 100.0).round() / 100.0,
-        evidence: scored.evidence.iter().copied().take(EVIDENCE_IDS).collect(),
+/// Lessons in their share of the budget. The calls that runs of this very task made are what helps
+/// most, and get a larger one.
+fn add_lessons(recall: &mut Recall, budget: &mut Budget, total: usize, lessons: Vec<RecallLesson>) {
+    let share = |share: f64| (total as f64 * share) as usize;
+    let mut task = Budget { left: share(TASK_ACTIONS_SHARE).min(budget.left) };
+    let mut other = Budget { left: share(LESSONS_SHARE) };
+    let mut others = 0;
+    for lesson in lessons {
+        let before = recall.lessons.len();
+        let part = if lesson.is_about_this_task() {
+            &mut task
+        } else if others < MAX_LESSONS {
+            &mut other
+        } else {
+            break;
+        };
+        part.left = part.left.min(budget.left);
+        let left = part.left;
+        let is_task = lesson.is_about_this_task();
+        part.add(&mut recall.lessons, Some(lesson));
+        budget.take(left - part.left);
+        others += usize::from(!is_task && recall.lessons.len() > before);
     }
 }
 
@@ -202,21 +164,26 @@ impl Recall {
             item_text(&mut out, i + 1, item);
         }
         for lesson in &self.lessons {
-            let evidence: Vec<String> = lesson.evidence.iter().map(ToString::to_string).collect();
-            out.push_str(&format!(
-                "Lesson: {}: {} ({}, {}) {}\n",
-                lesson.when,
-                lesson.action,
-                lesson.worked,
-                lesson.confidence,
-                evidence.join(" ")
-            ));
+            lesson_text(&mut out, lesson);
         }
         if self.left_out > 0 {
             out.push_str(&format!("{} left out\n", self.left_out));
         }
         out
     }
+}
+
+fn lesson_text(out: &mut String, lesson: &RecallLesson) {
+    let evidence: Vec<String> = lesson.evidence.iter().map(ToString::to_string).collect();
+    let otherwise = if lesson.contradicts.is_some() { "; contradicts one above" } else { "" };
+    out.push_str(&format!(
+        "Lesson: {}: {} ({}, {}{otherwise}) {}\n",
+        lesson.when,
+        lesson.advice(),
+        lesson.worked,
+        lesson.confidence,
+        evidence.join(" ")
+    ));
 }
 
 fn item_text(out: &mut String, number: usize, item: &RecallItem) {

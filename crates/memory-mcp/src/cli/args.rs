@@ -112,6 +112,9 @@ pub enum Command {
     /// Writes that a server does not have yet: list them, try refused ones again, drop them
     #[command(subcommand)]
     Outbox(OutboxCommand),
+    /// Measure what recall brings, on recorded runs
+    #[command(subcommand)]
+    Eval(EvalCommand),
     /// Write a completion script for a shell to stdout
     Completions(CompletionsArgs),
 }
@@ -260,6 +263,27 @@ pub struct OutboxDropArgs {
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,
+}
+
+/// The commands of `eval`.
+#[derive(Debug, Subcommand)]
+pub enum EvalCommand {
+    /// For failed tau-bench runs: does recall name the right action, or the same mistake made before?
+    Lessons(EvalLessonsArgs),
+}
+
+/// Arguments of `eval lessons`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Learns in a temporary store from all trials but one and asks with the tasks of that one, each in turn;
+your own memory is not touched. docs/learning.md defines what counts.")]
+pub struct EvalLessonsArgs {
+    /// tau-bench results with several trials of each task
+    #[arg(required = true, value_name = "FILE")]
+    pub paths: Vec<PathBuf>,
+    /// Tokens of each answer at most
+    #[arg(long, default_value_t = RecallQuery::DEFAULT_BUDGET_TOKENS, value_name = "N")]
+    pub budget_tokens: usize,
 }
 
 /// Arguments of `completions`.

@@ -14,6 +14,7 @@ pub mod output;
 mod completions;
 mod config;
 mod copy;
+mod eval;
 mod export;
 mod forget;
 mod import;
@@ -81,6 +82,7 @@ async fn dispatch(command: Command, session: &Session, out: &mut Output) -> Resu
         Command::Config => return config::run(session, out),
         Command::Completions(args) => return completions::run(&args, out),
         Command::Quickstart => return quickstart::run(out).await,
+        Command::Eval(command) => return eval::run(&command, out).await,
         Command::Copy(args) => return copy::run(&args, session, out).await,
         Command::Outbox(command) => return outbox::run(&command, session, out).await,
         Command::Verify(args) => return verify::run(&args, session, out).await,
@@ -99,6 +101,7 @@ async fn dispatch(command: Command, session: &Session, out: &mut Output) -> Resu
         Command::Config
         | Command::Completions(_)
         | Command::Copy(_)
+        | Command::Eval(_)
         | Command::Outbox(_)
         | Command::Verify(_)
         | Command::Quickstart => Ok(()),

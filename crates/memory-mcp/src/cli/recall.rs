@@ -65,6 +65,7 @@ fn print_item(place: usize, item: &RecallItem, out: &mut Output) -> Result<(), F
 }
 
 fn print_lesson(lesson: &RecallLesson, out: &mut Output) -> Result<(), Failure> {
-    let text = format!("{}: {} ({})", lesson.when, lesson.action, lesson.worked);
+    let otherwise = if lesson.contradicts.is_some() { "; contradicts one above" } else { "" };
+    let text = format!("{}: {} ({}{otherwise})", lesson.when, lesson.advice(), lesson.worked);
     out.line(wrap(&text, "   ", width()))
 }

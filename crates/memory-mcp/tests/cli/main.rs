@@ -3,6 +3,7 @@
 //! - `world`: one directory, one database, the binary run in it
 //! - `commands`: every command on a small memory
 //! - `settings`: where values come from, and what is said about wrong ones
+//! - `eval`: what recall brings, measured on recorded runs
 //! - `import_export`: what goes in comes out
 //! - `bad_input`: clear errors, nothing lost
 //! - `recorded_runs`: the real runs, where they are there
@@ -17,6 +18,7 @@
 
 mod bad_input;
 mod commands;
+mod eval;
 mod import_export;
 mod recorded_runs;
 mod remote;

@@ -8,7 +8,7 @@ use memory_testkit::sqld::{Options, Server};
 use crate::world::{World, text};
 
 /// A folder of recorded runs, or a line that says that the test is skipped.
-fn recorded(name: &str) -> Option<PathBuf> {
+pub(crate) fn recorded(name: &str) -> Option<PathBuf> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(name);
     if folder.is_dir() {
         return Some(folder);

@@ -26,7 +26,7 @@ SELECT l.id, l.project, l.kind, l.task_type, l.condition, l.action,
     (SELECT count(*) FROM feedback f WHERE f.subject = l.id AND f.verdict = 'did_not_help'),
     (SELECT count(*) FROM feedback f WHERE f.subject = l.id AND f.verdict = 'wrong'),
     (SELECT group_concat(hex(episode)) FROM (SELECT v.episode FROM lesson_evidence v
-        WHERE v.lesson = l.id ORDER BY v.at DESC, v.episode DESC LIMIT 5))
+        WHERE v.lesson = l.id ORDER BY v.success DESC, v.at DESC, v.episode DESC LIMIT 5))
 FROM chosen CROSS JOIN lessons l ON l.rid = chosen.rid
 ORDER BY chosen.uses DESC, l.id";
 

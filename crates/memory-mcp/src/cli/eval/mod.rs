@@ -1,0 +1,15 @@
+//! `memory-mcp eval`: what recall brings, measured on recorded runs without a judge model.
+//!
+//! - `lessons`: does recall name the mistake of a failed run, or the right action?
+
+mod lessons;
+
+use super::Failure;
+use super::args::EvalCommand;
+use super::output::Output;
+
+pub(super) async fn run(command: &EvalCommand, out: &mut Output) -> Result<(), Failure> {
+    match command {
+        EvalCommand::Lessons(args) => lessons::run(args, out).await,
+    }
+}
