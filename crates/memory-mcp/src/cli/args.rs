@@ -1,6 +1,7 @@
 //! What can be typed.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -85,8 +86,11 @@ impl GlobalArgs {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve MCP on stdin and stdout, for an agent to connect to
-    Serve,
+    /// Serve MCP, for agents to connect to: on stdin and stdout, or over HTTP
+    Serve(ServeArgs),
+    /// Tokens that open the HTTP server: make one, list them, revoke one
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// See it work: import sample runs into a temporary store and recall from them
     Quickstart,
     /// Take in recorded runs; running it again adds nothing twice
@@ -117,6 +121,46 @@ pub enum Command {
     Eval(EvalCommand),
     /// Write a completion script for a shell to stdout
     Completions(CompletionsArgs),
+}
+
+/// Arguments of `serve`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Over HTTP every request needs a token: `memory-mcp token create NAME`. As long as there is none, one for
+a first try is printed at the start. Other machines reach the server when it listens on an address of
+theirs and the name by which they call it is in http.allowed_hosts; put a proxy with TLS in front.")]
+pub struct ServeArgs {
+    /// Serve over HTTP, at this address, instead of on stdin and stdout
+    #[arg(long, value_name = "ADDRESS:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1:8420")]
+    pub http: Option<SocketAddr>,
+}
+
+/// The commands of `token`.
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Make a token and print it; it is shown this once
+    Create(TokenCreateArgs),
+    /// Every token with its projects
+    List,
+    /// Take a token back; running servers refuse it from the next request on
+    Revoke(TokenRevokeArgs),
+}
+
+/// Arguments of `token create`.
+#[derive(Debug, ClapArgs)]
+pub struct TokenCreateArgs {
+    /// Who or what will use it
+    pub name: String,
+    /// A project that it opens; can be repeated. Without any it opens every project
+    #[arg(long = "for-project", value_name = "NAME")]
+    pub projects: Vec<String>,
+}
+
+/// Arguments of `token revoke`.
+#[derive(Debug, ClapArgs)]
+pub struct TokenRevokeArgs {
+    /// As `token list` prints it
+    pub name: String,
 }
 
 /// Arguments of `import`.

@@ -27,6 +27,7 @@ mod serve;
 mod session;
 mod show;
 mod stats;
+mod token;
 mod verify;
 
 use std::process::ExitCode;
@@ -83,6 +84,7 @@ async fn dispatch(command: Command, session: &Session, out: &mut Output) -> Resu
         Command::Completions(args) => return completions::run(&args, out),
         Command::Quickstart => return quickstart::run(out).await,
         Command::Eval(command) => return eval::run(&command, out).await,
+        Command::Token(command) => return token::run(&command, session, out),
         Command::Copy(args) => return copy::run(&args, session, out).await,
         Command::Outbox(command) => return outbox::run(&command, session, out).await,
         Command::Verify(args) => return verify::run(&args, session, out).await,
@@ -90,7 +92,7 @@ async fn dispatch(command: Command, session: &Session, out: &mut Output) -> Resu
     }
     let memory = session.open().await?;
     let done = match command {
-        Command::Serve => serve::run(&memory, session).await,
+        Command::Serve(args) => serve::run(&args, &memory, session).await,
         Command::Import(args) => import::run(&args, &memory, session, out).await,
         Command::Export(args) => export::run(&args, &memory, session, out).await,
         Command::Recall(args) => recall::run(&args, &memory, session, out).await,
@@ -103,6 +105,7 @@ async fn dispatch(command: Command, session: &Session, out: &mut Output) -> Resu
         | Command::Copy(_)
         | Command::Eval(_)
         | Command::Outbox(_)
+        | Command::Token(_)
         | Command::Verify(_)
         | Command::Quickstart => Ok(()),
     };

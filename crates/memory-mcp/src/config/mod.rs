@@ -24,6 +24,8 @@ use memory_storage::WhenOffline;
 use memory_storage_turso::Synchronous;
 use serde::{Deserialize, Serialize};
 
+use crate::http::Allowed;
+
 pub use layers::{Flags, Loaded, Setting, Surroundings, load};
 pub use place::Place;
 pub use secret::AuthToken;
@@ -34,6 +36,9 @@ pub const DEFAULT_PROJECT: &str = "default";
 
 /// Name of the database file in the data directory.
 pub const DATABASE_FILE: &str = "memory.db";
+
+/// Name of the file of tokens in the data directory.
+const TOKEN_FILE: &str = "tokens.json";
 
 /// Every setting. The dotted path of a field is its name in the file, in `--set` and, in upper case
 /// with `_` for `.` and behind `MEMORY_MCP_`, in the environment.
@@ -57,6 +62,8 @@ pub struct Config {
     pub payload: Payload,
     /// The cache in front of the database.
     pub cache: Cache,
+    /// The HTTP server.
+    pub http: Http,
 }
 
 /// Settings of the durable store.
@@ -159,7 +166,48 @@ pub struct Cache {
     pub max_staleness_ms: u64,
 }
 
+/// Settings of the HTTP server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Http {
+    /// Names besides loopback by which clients may call this server, with commas between them.
+    pub allowed_hosts: String,
+    /// Origins besides this server's own whose pages may call it, with commas between them.
+    pub allowed_origins: String,
+    /// Connections open at a time.
+    pub max_connections: usize,
+    /// Requests answered at a time.
+    pub max_requests: usize,
+    /// Requests a second of one token, on average; 0: no limit.
+    pub requests_per_second: u32,
+}
+
+impl Http {
+    /// Which hosts and origins may call. The error names the setting and says what is wrong.
+    pub fn allowed(&self) -> Result<Allowed, String> {
+        Allowed::parse(&self.allowed_hosts, &self.allowed_origins)
+    }
+
+    fn validate(&self) -> Result<(), (String, String)> {
+        Allowed::parse(&self.allowed_hosts, "").map_err(|e| ("http.allowed_hosts".into(), e))?;
+        Allowed::parse("", &self.allowed_origins)
+            .map_err(|e| ("http.allowed_origins".to_owned(), e))?;
+        let counts = [
+            ("http.max_connections", self.max_connections),
+            ("http.max_requests", self.max_requests),
+        ];
+        match counts.into_iter().find(|(_, count)| *count == 0) {
+            Some((name, _)) => Err((name.into(), "is 0, which lets nobody in".into())),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Config {
+    /// The file of the tokens that open the HTTP server.
+    pub fn token_file(&self) -> PathBuf {
+        self.data_dir.join(TOKEN_FILE)
+    }
+
     /// The project that new episodes belong to and that an agent sees.
     pub fn write_project(&self) -> &str {
         if self.project.is_empty() { DEFAULT_PROJECT } else { &self.project }
@@ -193,6 +241,7 @@ impl Config {
             let problem = "is set beside database.auth_token; leave one of them out";
             return Err(("database.auth_token_file".into(), problem.into()));
         }
+        self.http.validate()?;
         self.validate_storage(&place)
     }
 }

@@ -12,7 +12,7 @@ use memory_storage_turso::{
     BreakerConfig, DatabaseUrl, RemoteConfig, RetryConfig, TokenSource, TursoConfig,
 };
 
-use super::{AuthToken, Cache, Config, Database, Payload, Place, Remote, Writes};
+use super::{AuthToken, Cache, Config, Database, Http, Payload, Place, Remote, Writes};
 
 /// Name, in the data directory, of the file of writes that a server does not have yet.
 const PENDING_FILE: &str = "pending.db";
@@ -61,6 +61,13 @@ impl Config {
                     Ttl::Fixed(ttl) => milliseconds(ttl),
                 },
                 max_staleness_ms: milliseconds(cache.max_staleness),
+            },
+            http: Http {
+                allowed_hosts: String::new(),
+                allowed_origins: String::new(),
+                max_connections: 512,
+                max_requests: 256,
+                requests_per_second: 200,
             },
         }
     }

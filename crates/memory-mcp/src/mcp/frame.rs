@@ -6,7 +6,7 @@ use rmcp::model::RequestId;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 
 /// Bytes of one incoming message. A whole episode holds 4 MiB of text, and JSON seldom doubles it.
-pub(super) const MAX_FRAME_BYTES: usize = 8 * 1024 * 1024;
+pub(crate) const MAX_FRAME_BYTES: usize = 8 * 1024 * 1024;
 
 /// Bytes of a message over the limit that are held at a time while it is thrown away.
 const DISCARD_CHUNK_BYTES: u64 = 64 * 1024;

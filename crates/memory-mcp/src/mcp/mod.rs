@@ -1,4 +1,5 @@
-//! The MCP server: episodes are recorded and recalled over JSON-RPC.
+//! The MCP server: episodes are recorded and recalled over JSON-RPC, here on stdin and stdout, and
+//! over HTTP in [`http`](crate::http).
 //!
 //! Both protocol eras are served on one connection: clients that begin with `initialize` (up to
 //! revision 2025-11-25), and clients that put the revision into every request (2026-07-28).
@@ -24,8 +25,9 @@ use memory_core::{EpisodeStore, Memory};
 use rmcp::service::ServerInitializeError;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use self::server::Server;
-use self::session::Session;
+pub(crate) use self::frame::MAX_FRAME_BYTES;
+pub(crate) use self::server::Server;
+pub(crate) use self::session::{Projects, Session};
 use self::transport::LineTransport;
 
 /// What holds for calls that do not say otherwise.
@@ -76,7 +78,7 @@ async fn serve<S: EpisodeStore>(
 }
 
 /// Resolves when the process is asked to end.
-async fn stop_signal() {
+pub(crate) async fn stop_signal() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};

@@ -3,6 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use axum::http::request::Parts;
 use futures::FutureExt;
 use memory_core::EpisodeStore;
 use rmcp::model::{
@@ -12,7 +13,7 @@ use rmcp::model::{
 use rmcp::service::{RequestContext, RoleServer};
 
 use super::message::RawArguments;
-use super::session::Session;
+use super::session::{Projects, Session};
 use super::tools;
 
 /// What a client shows its model first, before it has seen any tool. Clients cut it at 2,048
@@ -35,7 +36,7 @@ When something recalled helped, misled you or is wrong: feedback with its id.
 Pass ids and cursors on as they were given. A failed call says which field is wrong and what to do.";
 
 /// An MCP server on a memory. Clones share it.
-pub(super) struct Server<S> {
+pub(crate) struct Server<S> {
     session: Arc<Session<S>>,
     tools: Arc<Vec<Tool>>,
     config: ServerConfig,
@@ -52,13 +53,27 @@ impl<S> Clone for Server<S> {
 }
 
 impl<S: EpisodeStore> Server<S> {
-    pub(super) fn new(session: Session<S>) -> Self {
+    pub(crate) fn new(session: Session<S>) -> Self {
         let implementation = Implementation::new("memory-mcp", env!("CARGO_PKG_VERSION"))
             .with_title("Episodic memory");
         let config = ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
             .with_server_info(implementation)
             .with_instructions(INSTRUCTIONS);
         Server { session: Arc::new(session), tools: Arc::new(tools::definitions()), config }
+    }
+
+    /// What the caller may see: over HTTP what the token of the request opens, over stdio everything.
+    fn session_of(
+        &self,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Arc<Session<S>>, ErrorData> {
+        let Some(request) = context.extensions.get::<Parts>() else {
+            return Ok(self.session.clone());
+        };
+        match request.extensions.get::<Projects>() {
+            Some(open) => Ok(Arc::new(self.session.kept_to(open.clone()))),
+            None => Err(ErrorData::internal_error("the request came without access", None)),
+        }
     }
 }
 
@@ -90,7 +105,8 @@ impl<S: EpisodeStore> rmcp::ServerHandler for Server<S> {
                 .map_err(|e| ErrorData::invalid_params(format!("arguments: {e}"), None))?
                 .into(),
         };
-        let call = answered(&request.name, tools::call(&self.session, &request.name, &arguments));
+        let session = self.session_of(&context)?;
+        let call = answered(&request.name, tools::call(&session, &request.name, &arguments));
         tokio::select! {
             answer = call => answer,
             // Nobody waits for this answer any more; the work ends here.

@@ -3,31 +3,56 @@
 use std::sync::Arc;
 
 use memory_core::store::Scope;
-use memory_core::{EpisodeId, EpisodeStore, Memory};
+use memory_core::{EpisodeId, EpisodeStore, Error, Memory, Result};
 
 use super::ServeDefaults;
 
+/// The projects that a caller is kept to; empty: any.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Projects(pub(crate) Arc<[String]>);
+
 /// The memory, and what holds when a call does not say otherwise.
-pub(super) struct Session<S> {
+pub(crate) struct Session<S> {
     pub(super) memory: Arc<Memory<S>>,
     /// Names this process where feedback comes from no episode: its last word on a thing counts.
     pub(super) id: EpisodeId,
-    defaults: ServeDefaults,
+    defaults: Arc<ServeDefaults>,
+    open: Projects,
 }
 
 impl<S: EpisodeStore> Session<S> {
-    pub(super) fn new(memory: Arc<Memory<S>>, defaults: ServeDefaults) -> Self {
+    pub(crate) fn new(memory: Arc<Memory<S>>, defaults: ServeDefaults) -> Self {
         let id = EpisodeId::generate(memory.now());
-        Session { memory, id, defaults }
+        Session { memory, id, defaults: Arc::new(defaults), open: Projects::default() }
     }
 
-    /// The project a call is about.
-    pub(super) fn project(&self, given: Option<String>) -> String {
-        given.unwrap_or_else(|| self.defaults.project.clone())
+    /// The same for a caller who is kept to some projects.
+    pub(super) fn kept_to(&self, open: Projects) -> Self {
+        let Session { memory, id, defaults, .. } = self;
+        Session { memory: memory.clone(), id: *id, defaults: defaults.clone(), open }
+    }
+
+    /// The project a call is about. Without one in the call it is the server's, or, for a caller
+    /// who has no access to that, the first of the caller's own.
+    pub(super) fn project(&self, given: Option<String>) -> Result<String> {
+        let open = &self.open.0;
+        let is_open = |project: &String| open.is_empty() || open.contains(project);
+        match given {
+            Some(project) if is_open(&project) => Ok(project),
+            Some(_) => {
+                let problem = format!("is not open to this token; it may use {}", open.join(", "));
+                Err(Error::invalid("project", problem))
+            }
+            None => Ok(Some(&self.defaults.project)
+                .filter(|project| is_open(project))
+                .or_else(|| open.first())
+                .unwrap_or(&self.defaults.project)
+                .clone()),
+        }
     }
 
     /// What a call may see.
-    pub(super) fn scope(&self, project: Option<String>) -> Scope {
-        Scope::Project(self.project(project))
+    pub(super) fn scope(&self, project: Option<String>) -> Result<Scope> {
+        self.project(project).map(Scope::Project)
     }
 }

@@ -1,6 +1,7 @@
-// Drives an MCP server over stdio with an official TypeScript client, for this test.
+// Drives an MCP server with an official TypeScript client, for this test.
 //
-// Arguments: NODE_MODULES PACKAGE MODE SERVER [ARGUMENT...]. PACKAGE is `sdk` (only the legacy era;
+// Arguments: NODE_MODULES PACKAGE MODE SERVER [ARGUMENT...], where the server is started and spoken to
+// over stdio, or NODE_MODULES PACKAGE MODE URL TOKEN. PACKAGE is `sdk` (only the legacy era;
 // MODE is ignored) or `client`, whose MODE is its own: `legacy` (initialize), `auto`
 // (server/discover, else initialize) or a protocol revision of the modern era.
 //
@@ -20,14 +21,20 @@ function load() {
   if (packageName === "sdk") {
     const { Client } = require("@modelcontextprotocol/sdk/client/index.js");
     const { StdioClientTransport } = require("@modelcontextprotocol/sdk/client/stdio.js");
-    return { client: new Client(info), Transport: StdioClientTransport };
+    const http = require("@modelcontextprotocol/sdk/client/streamableHttp.js");
+    return {
+      client: new Client(info),
+      Stdio: StdioClientTransport,
+      Http: http.StreamableHTTPClientTransport,
+    };
   }
-  const { Client } = require("@modelcontextprotocol/client");
+  const { Client, StreamableHTTPClientTransport } = require("@modelcontextprotocol/client");
   const { StdioClientTransport } = require("@modelcontextprotocol/client/stdio");
   const era = mode === "legacy" || mode === "auto" ? mode : { pin: mode };
   return {
     client: new Client(info, { versionNegotiation: { mode: era } }),
-    Transport: StdioClientTransport,
+    Stdio: StdioClientTransport,
+    Http: StreamableHTTPClientTransport,
   };
 }
 
@@ -35,12 +42,17 @@ const emit = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 const passed = (name) => name.startsWith("MEMORY_MCP_") || name.startsWith("XDG_");
 const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => passed(name)));
 
-const { client, Transport } = load();
-const transport = new Transport({ command, args, env });
+const { client, Stdio, Http } = load();
+const headers = { Authorization: `Bearer ${args[0]}` };
+const transport = command.startsWith("http://")
+  ? new Http(new URL(command), { requestInit: { headers } })
+  : new Stdio({ command, args, env });
 let protocol = null;
 // The one way to learn the revision that works for both packages: transports are told.
+const told = transport.setProtocolVersion?.bind(transport);
 transport.setProtocolVersion = (version) => {
   protocol = version;
+  told?.(version);
 };
 await client.connect(transport);
 const { tools } = await client.listTools();

@@ -1,6 +1,7 @@
-"""Drives an MCP server over stdio with the official Python client, for this test.
+"""Drives an MCP server with the official Python client, for this test.
 
-Arguments: MODE SERVER [ARGUMENT...]. MODE is the client's own: `legacy` (initialize),
+Arguments: MODE SERVER [ARGUMENT...], where the server is started and spoken to over stdio, or
+MODE URL TOKEN. MODE is the client's own: `legacy` (initialize),
 `auto` (server/discover, else initialize) or a protocol revision of the modern era.
 
 Once connected it prints one JSON line about the server; then, for each JSON line
@@ -14,6 +15,7 @@ import sys
 
 import anyio
 from mcp import Client, StdioServerParameters
+from mcp.client.streamable_http import create_mcp_http_client, streamable_http_client
 from mcp.types import TextContent
 
 
@@ -21,9 +23,16 @@ def emit(line: dict) -> None:
     print(json.dumps(line), flush=True)
 
 
-async def main(mode: str, command: str, *args: str) -> None:
+def connection(command: str, *args: str):
+    if command.startswith("http://"):
+        http = create_mcp_http_client(headers={"Authorization": f"Bearer {args[0]}"})
+        return streamable_http_client(command, http_client=http)
     env = {name: value for name, value in os.environ.items() if name.startswith(("MEMORY_MCP_", "XDG_"))}
-    server = StdioServerParameters(command=command, args=list(args), env=env)
+    return StdioServerParameters(command=command, args=list(args), env=env)
+
+
+async def main(mode: str, *where: str) -> None:
+    server = connection(*where)
     async with Client(server, mode=mode, read_timeout_seconds=60) as client:
         tools = (await client.list_tools()).tools
         emit(

@@ -1,4 +1,5 @@
-//! The server works with the official MCP clients, of both protocol eras, over stdio: what one
+//! The server works with the official MCP clients, of both protocol eras, over stdio
+//! and over HTTP: what one
 //! session recorded, the next one recalls.
 //!
 //! The clients are small programs, one per language (`driver.py`, `driver.mjs`): a line of JSON is
@@ -15,7 +16,7 @@
 mod session;
 
 use serde_json::{Value, json};
-use session::{Client, Session};
+use session::{Client, Over, Session};
 use tempfile::TempDir;
 
 const MODERN: &str = "2026-07-28";
@@ -29,37 +30,42 @@ const TASK: &str = "Run the database migrations of the billing service on a fres
 #[test]
 fn python_client_of_the_legacy_era_records_and_recalls() {
     let Some(client) = Client::python("legacy") else { return };
-    story(&client, LEGACY);
+    story(&client, LEGACY, Over::Stdio);
+    story(&client, LEGACY, Over::Http);
 }
 
 #[test]
 fn python_client_of_the_modern_era_records_and_recalls() {
     let Some(client) = Client::python("auto") else { return };
-    story(&client, MODERN);
+    story(&client, MODERN, Over::Stdio);
+    story(&client, MODERN, Over::Http);
 }
 
 #[test]
 fn typescript_sdk_of_the_legacy_era_records_and_recalls() {
     let Some(client) = Client::typescript("sdk", "legacy") else { return };
-    story(&client, LEGACY);
+    story(&client, LEGACY, Over::Stdio);
+    story(&client, LEGACY, Over::Http);
 }
 
 #[test]
 fn typescript_client_that_probes_records_and_recalls() {
     let Some(client) = Client::typescript("client", "auto") else { return };
-    story(&client, MODERN);
+    story(&client, MODERN, Over::Stdio);
+    story(&client, MODERN, Over::Http);
 }
 
 #[test]
 fn typescript_client_pinned_to_the_modern_era_records_and_recalls() {
     let Some(client) = Client::typescript("client", MODERN) else { return };
-    story(&client, MODERN);
+    story(&client, MODERN, Over::Stdio);
+    story(&client, MODERN, Over::Http);
 }
 
 /// A failed and then a successful attempt at one task, recalled by another process.
-fn story(client: &Client, protocol: &str) {
+fn story(client: &Client, protocol: &str, over: Over) {
     let home = TempDir::new().unwrap();
-    let mut session = Session::open(client, home.path());
+    let mut session = Session::open(client, home.path(), over);
     is_introduced_well(&session.server, protocol);
 
     let advice = "install libpq-dev before building psycopg2";
@@ -82,7 +88,7 @@ fn story(client: &Client, protocol: &str) {
     refuses_steps_of_an_unknown_episode(&mut session);
     session.close();
 
-    let mut later = Session::open(client, home.path());
+    let mut later = Session::open(client, home.path(), over);
     let question = json!({ "task": "database migrations for billing" });
     let recalled = later.call("recall", &question).done();
     // Both attempts, what the agent noted about the first, and what the second one taught: the step

@@ -42,6 +42,50 @@ pub(crate) struct Session {
     answers: BufReader<ChildStdout>,
     /// What the client learned while connecting: `protocol`, `instructions`, `tools`.
     pub(crate) server: Value,
+    http: Option<HttpServer>,
+}
+
+/// How a client talks to its server.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Over {
+    Stdio,
+    Http,
+}
+
+/// A server that listens on a port of its own choice.
+struct HttpServer {
+    process: Child,
+    url: String,
+    token: String,
+}
+
+impl HttpServer {
+    fn start(home: &Path) -> Self {
+        let mut server = Command::new(SERVER);
+        server.args(["serve", "--http", "127.0.0.1:0"]).stderr(Stdio::piped());
+        let mut process = with_home(&mut server, home).spawn().unwrap();
+        let mut told = BufReader::new(process.stderr.take().unwrap()).lines();
+        let mut after = |words: &str| {
+            let line = told.next().unwrap().unwrap();
+            line.split_once(words).unwrap_or_else(|| panic!("{line}")).1.to_owned()
+        };
+        let (url, token) = (after("Serving MCP at "), after("until this process ends: "));
+        HttpServer { process, url, token }
+    }
+}
+
+impl Drop for HttpServer {
+    fn drop(&mut self) {
+        // Gone already: nothing to end.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn with_home<'a>(command: &'a mut Command, home: &Path) -> &'a mut Command {
+    command
+        .env("MEMORY_MCP_DATA_DIR", home.join("data"))
+        .env("XDG_CONFIG_HOME", home.join("config"))
 }
 
 /// The result of a tool call.
@@ -53,21 +97,24 @@ pub(crate) struct Answer {
 }
 
 impl Session {
-    /// Has `client` start a server whose data are in `home`, and connect to it.
-    pub(crate) fn open(client: &Client, home: &Path) -> Self {
+    /// Has `client` start a server whose data are in `home`, and connect to it; over HTTP the server
+    /// is started first.
+    pub(crate) fn open(client: &Client, home: &Path, over: Over) -> Self {
+        let http = (over == Over::Http).then(|| HttpServer::start(home));
         let (program, arguments) = client.0.split_first().unwrap();
-        let mut driver = Command::new(program)
-            .args(arguments)
-            .args([SERVER, "serve"])
-            .env("MEMORY_MCP_DATA_DIR", home.join("data"))
-            .env("XDG_CONFIG_HOME", home.join("config"))
+        let mut driver = Command::new(program);
+        match &http {
+            None => driver.args(arguments).args([SERVER, "serve"]),
+            Some(server) => driver.args(arguments).args([&server.url, &server.token]),
+        };
+        let mut driver = with_home(&mut driver, home)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let calls = driver.stdin.take().unwrap();
         let answers = BufReader::new(driver.stdout.take().unwrap());
-        let mut session = Session { driver, calls, answers, server: Value::Null };
+        let mut session = Session { driver, calls, answers, server: Value::Null, http };
         session.server = session.line();
         session
     }
@@ -94,6 +141,7 @@ impl Session {
     pub(crate) fn close(mut self) {
         drop(self.calls);
         assert!(self.driver.wait().unwrap().success());
+        drop(self.http);
     }
 }
 

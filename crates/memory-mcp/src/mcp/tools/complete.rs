@@ -101,7 +101,7 @@ impl Tool for CompleteEpisode {
     type Output = Completed;
 
     async fn run<S: EpisodeStore>(self, session: &Session<S>) -> Result<Completed> {
-        let (scope, id) = (session.scope(self.project), self.episode_id);
+        let (scope, id) = (session.scope(self.project)?, self.episode_id);
         let reflection = self.reflection.unwrap_or_default();
         let completion = Completion {
             outcome: Outcome {

@@ -50,7 +50,7 @@ impl Tool for GiveFeedback {
         let feedback = Feedback {
             subject: self.subject_id,
             by: self.episode_id.unwrap_or(session.id),
-            project: session.project(self.project),
+            project: session.project(self.project)?,
             verdict: self.verdict,
             at: session.memory.now(),
         };
@@ -88,7 +88,7 @@ impl Tool for ForgetEpisode {
     type Output = Forgotten;
 
     async fn run<S: EpisodeStore>(self, session: &Session<S>) -> Result<Forgotten> {
-        session.memory.forget(&session.scope(self.project), self.episode_id).await?;
+        session.memory.forget(&session.scope(self.project)?, self.episode_id).await?;
         Ok(Forgotten { episode_id: self.episode_id.to_string() })
     }
 }

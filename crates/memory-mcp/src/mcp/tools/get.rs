@@ -48,7 +48,8 @@ impl Tool for GetEpisode {
     async fn run<S: EpisodeStore>(self, session: &Session<S>) -> Result<EpisodeDetail> {
         let from = bounded("from_step", self.from_step, 1, 1..=u32::MAX)?;
         let count = bounded("step_count", self.step_count, STEPS_SHOWN, 0..=MAX_STEPS_SHOWN)?;
-        let episode = session.memory.require(&session.scope(self.project), self.episode_id).await?;
+        let episode =
+            session.memory.require(&session.scope(self.project)?, self.episode_id).await?;
         let max = if count == 1 { FULL_CHARS } else { BRIEF_CHARS };
         let steps = episode.steps.iter().skip(from - 1).take(count);
         let next = from.saturating_add(count);

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use memory_core::memory::NewEpisode;
 use memory_core::recall::RecallQuery;
+use memory_core::store::Scope;
 use memory_core::{Complexity, Context, EpisodeId, EpisodeStore, Result};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -96,13 +97,13 @@ impl Tool for StartEpisode {
     async fn run<S: EpisodeStore>(self, session: &Session<S>) -> Result<Started> {
         let new = NewEpisode {
             id: self.episode_id,
-            project: session.project(self.project),
+            project: session.project(self.project)?,
             task_type: self.task_type.unwrap_or_default(),
             task: self.task,
             context: self.context.map(Context::from).unwrap_or_default(),
             metadata: arguments::metadata(self.metadata)?,
         };
-        let query = recall_query(session, &new, self.recall_budget_tokens)?;
+        let query = recall_query(&new, self.recall_budget_tokens)?;
         let recall = async {
             match &query {
                 Some(query) => Recalled::by(session, query).await.map(Some),
@@ -122,16 +123,12 @@ impl Tool for StartEpisode {
 }
 
 /// The question that a new episode puts to the memory; `None` for a budget of 0.
-fn recall_query<S: EpisodeStore>(
-    session: &Session<S>,
-    new: &NewEpisode,
-    budget_tokens: Option<u32>,
-) -> Result<Option<RecallQuery>> {
+fn recall_query(new: &NewEpisode, budget_tokens: Option<u32>) -> Result<Option<RecallQuery>> {
     let budget_tokens = budget_tokens.unwrap_or(BUDGET_TOKENS);
     if budget_tokens == 0 {
         return Ok(None);
     }
-    let mut query = RecallQuery::new(new.task.as_str(), session.scope(Some(new.project.clone())));
+    let mut query = RecallQuery::new(new.task.as_str(), Scope::Project(new.project.clone()));
     query.budget_tokens = size(budget_tokens);
     query.validate().map_err(|e| renamed(e, &NAMES))?;
     Ok(Some(query))

@@ -81,7 +81,7 @@ impl Tool for LogSteps {
             return Err(Error::invalid("first_step", "is 0; steps are counted from 1"));
         }
         let steps = self.steps.into_iter().map(Step::from).collect();
-        let (scope, id) = (session.scope(self.project), self.episode_id);
+        let (scope, id) = (session.scope(self.project)?, self.episode_id);
         let logged = session.memory.log_steps(&scope, id, steps, self.first_step).await?;
         Ok(Logged {
             episode_id: id.to_string(),

@@ -1,0 +1,182 @@
+//! What is checked before the body of a request is read.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tokio::sync::Semaphore;
+
+use super::listen::Connection;
+use super::tokens::{Access, Digested, digest};
+use super::{Allowed, HttpConfig, TokenFile};
+use crate::mcp::Projects;
+
+/// What may call, and how often.
+pub(super) struct Guard {
+    allowed: Allowed,
+    tokens: TokenFile,
+    trial: Option<Digested>,
+    requests: Semaphore,
+    rate: Rate,
+}
+
+impl Guard {
+    pub(super) fn new(config: HttpConfig) -> Self {
+        Guard {
+            allowed: config.allowed,
+            tokens: config.tokens,
+            trial: config.trial.map(|token| token.digest()),
+            requests: Semaphore::new(config.max_requests),
+            rate: Rate::new(config.requests_per_second),
+        }
+    }
+
+    /// Whose token the request carries.
+    fn access(&self, headers: &HeaderMap) -> Result<Access, Response> {
+        let mut values = headers.get_all(header::AUTHORIZATION).iter();
+        let (first, second) = (values.next(), values.next());
+        let token = first.filter(|_| second.is_none()).and_then(bearer);
+        let Some(token) = token else {
+            return Err(unauthorized("send one header `Authorization: Bearer TOKEN`"));
+        };
+        let digest = digest(token);
+        if self.trial.as_ref() == Some(&digest) {
+            return Ok(Access::trial());
+        }
+        match self.tokens.access(&digest) {
+            Ok(Some(access)) => Ok(access),
+            Ok(None) => {
+                Err(unauthorized("unknown token; `memory-mcp token create NAME` makes one"))
+            }
+            Err(error) => {
+                tracing::error!(%error, path = %self.tokens.path().display(), "tokens");
+                let problem = "the file of tokens cannot be read; the server's log says why";
+                Err((StatusCode::INTERNAL_SERVER_ERROR, problem).into_response())
+            }
+        }
+    }
+}
+
+/// The token of `Bearer TOKEN`.
+fn bearer(value: &HeaderValue) -> Option<&str> {
+    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+fn unauthorized(problem: &'static str) -> Response {
+    let ask = [(header::WWW_AUTHENTICATE, "Bearer realm=\"memory-mcp\"")];
+    (StatusCode::UNAUTHORIZED, ask, problem).into_response()
+}
+
+/// For every path: who may talk to this server at all, and how many at a time.
+pub(super) async fn admit(
+    State(guard): State<Arc<Guard>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if let Err(problem) = guard.allowed.check(request.headers()) {
+        return (StatusCode::FORBIDDEN, problem).into_response();
+    }
+    let Ok(_permit) = guard.requests.try_acquire() else {
+        let after = [(header::RETRY_AFTER, "1")];
+        let problem = "too many requests at a time; try again in a second";
+        return (StatusCode::SERVICE_UNAVAILABLE, after, problem).into_response();
+    };
+    next.run(request).await
+}
+
+/// For what only a token opens.
+pub(super) async fn authorize(
+    State(guard): State<Arc<Guard>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    if request.uri().query().is_some_and(names_a_token) {
+        let problem = "a token does not belong into a URL, where logs keep it: revoke it, make \
+                       another one, and send it as `Authorization: Bearer TOKEN`";
+        return (StatusCode::BAD_REQUEST, problem).into_response();
+    }
+    let access = match guard.access(request.headers()) {
+        Ok(access) => access,
+        Err(refusal) => return refusal,
+    };
+    if let Some(connection) = request.extensions().get::<Connection>() {
+        connection.trust();
+    }
+    if !guard.rate.take(&access.name, Instant::now()) {
+        let after = [(header::RETRY_AFTER, "1")];
+        let problem = "too many requests a second with this token; try again in a second";
+        return (StatusCode::TOO_MANY_REQUESTS, after, problem).into_response();
+    }
+    request.extensions_mut().insert(Projects(access.projects.clone().into()));
+    next.run(request).await
+}
+
+fn names_a_token(query: &str) -> bool {
+    let name = |pair: &str| pair.split('=').next().unwrap_or_default().to_ascii_lowercase();
+    query.split('&').map(name).any(|name| {
+        ["token", "access_token", "auth_token", "authorization", "bearer", "key", "api_key"]
+            .contains(&name.as_str())
+    })
+}
+
+/// A token bucket for each name: a second's worth of requests at most at once.
+struct Rate {
+    per_second: f64,
+    buckets: Mutex<HashMap<String, (f64, Instant)>>,
+}
+
+impl Rate {
+    fn new(per_second: u32) -> Self {
+        Rate { per_second: f64::from(per_second), buckets: Mutex::default() }
+    }
+
+    /// Whether one more request may go on. There are as many buckets as there are tokens.
+    fn take(&self, name: &str, now: Instant) -> bool {
+        if self.per_second == 0.0 {
+            return true;
+        }
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let (left, at) = buckets.entry(name.to_owned()).or_insert((self.per_second, now));
+        let gained = now.saturating_duration_since(*at).as_secs_f64() * self.per_second;
+        *left = (*left + gained).min(self.per_second);
+        *at = now;
+        let free = *left >= 1.0;
+        if free {
+            *left -= 1.0;
+        }
+        free
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_token_gets_its_rate_and_no_other_pays_for_it() {
+        let (rate, start) = (Rate::new(3), Instant::now());
+        let taken = |name, at| (0..5).filter(|_| rate.take(name, at)).count();
+        assert_eq!(taken("a", start), 3);
+        assert_eq!(taken("b", start), 3);
+        assert_eq!(taken("a", start + Duration::from_millis(700)), 2);
+        assert_eq!(taken("a", start + Duration::from_secs(3600)), 3);
+        assert!(Rate::new(0).take("a", start));
+    }
+
+    #[test]
+    fn only_one_bearer_token_counts() {
+        let value = |text: &'static str| HeaderValue::from_static(text);
+        assert_eq!(bearer(&value("Bearer abc")), Some("abc"));
+        assert_eq!(bearer(&value("bearer  abc")), Some("abc"));
+        assert_eq!(bearer(&value("Basic abc")), None);
+        assert_eq!(bearer(&value("Bearer")), None);
+        assert!(names_a_token("a=1&Access_Token=x") && !names_a_token("a=token"));
+    }
+}
