@@ -151,8 +151,8 @@ pub enum TokenCommand {
 pub struct TokenCreateArgs {
     /// Who or what will use it
     pub name: String,
-    /// A project that it opens; can be repeated. Without any it opens every project
-    #[arg(long = "for-project", value_name = "NAME")]
+    /// The projects that it opens, besides that of --project; without any it opens every project
+    #[arg(value_name = "PROJECT")]
     pub projects: Vec<String>,
 }
 

@@ -17,7 +17,7 @@ pub(super) fn run(
 ) -> Result<(), Failure> {
     let tokens = TokenFile::at(session.config().token_file());
     match command {
-        TokenCommand::Create(args) => create(args, &tokens, out),
+        TokenCommand::Create(args) => create(args, &session.config().project, &tokens, out),
         TokenCommand::List => list(&tokens, out),
         TokenCommand::Revoke(args) => match tokens.revoke(&args.name) {
             Ok(true) => out.line(format_args!("Revoked {}.", args.name)),
@@ -28,12 +28,21 @@ pub(super) fn run(
     }
 }
 
-fn create(args: &TokenCreateArgs, tokens: &TokenFile, out: &mut Output) -> Result<(), Failure> {
-    let made = tokens.create(&args.name, args.projects.clone(), SystemClock.now());
+fn create(
+    args: &TokenCreateArgs,
+    project: &str,
+    tokens: &TokenFile,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let mut projects = args.projects.clone();
+    if !project.is_empty() && !projects.iter().any(|p| p == project) {
+        projects.insert(0, project.to_owned());
+    }
+    let made = tokens.create(&args.name, projects.clone(), SystemClock.now());
     let token = made.map_err(|e| of_file(tokens, &e))?;
     if out.is_json() {
         return out.json(&serde_json::json!({
-            "name": args.name, "projects": args.projects, "token": token.reveal(),
+            "name": args.name, "projects": projects, "token": token.reveal(),
         }));
     }
     out.line(token.reveal())?;

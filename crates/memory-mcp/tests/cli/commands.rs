@@ -213,3 +213,18 @@ fn no_color_and_pipes_get_plain_text() {
         assert!(!ran.stdout.contains('\u{1b}'), "{arguments:?}");
     }
 }
+
+#[test]
+fn tokens_are_made_listed_and_taken_back() {
+    let world = shop();
+    let token = world.run(&["token", "create", "laptop", "web", "--project", "shop"]).done().stdout;
+    assert!(token.starts_with("mmcp_") && token.trim().len() > 40, "{token}");
+    let listed = world.json(&["token", "list"]);
+    assert_eq!(listed[0]["name"], "laptop");
+    assert_eq!(listed[0]["projects"], serde_json::json!(["shop", "web"]));
+    assert!(!listed.to_string().contains(token.trim()));
+    assert_eq!(world.run(&["token", "create", "laptop"]).code, 2);
+    world.run(&["token", "revoke", "laptop"]).done();
+    assert_eq!(world.run(&["token", "revoke", "laptop"]).code, 3);
+    assert_eq!(world.json(&["token", "list"]), serde_json::json!([]));
+}
