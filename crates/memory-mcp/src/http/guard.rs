@@ -35,13 +35,14 @@ impl Guard {
         }
     }
 
-    /// Whose token the request carries.
-    fn access(&self, headers: &HeaderMap) -> Result<Access, Response> {
+    /// Whose token the request carries. The error is why it is refused.
+    fn access(&self, headers: &HeaderMap) -> Result<Access, (StatusCode, &'static str)> {
+        let unauthorized = |problem| Err((StatusCode::UNAUTHORIZED, problem));
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
         let (first, second) = (values.next(), values.next());
         let token = first.filter(|_| second.is_none()).and_then(bearer);
         let Some(token) = token else {
-            return Err(unauthorized("send one header `Authorization: Bearer TOKEN`"));
+            return unauthorized("send one header `Authorization: Bearer TOKEN`");
         };
         let digest = digest(token);
         if self.trial.as_ref() == Some(&digest) {
@@ -49,13 +50,11 @@ impl Guard {
         }
         match self.tokens.access(&digest) {
             Ok(Some(access)) => Ok(access),
-            Ok(None) => {
-                Err(unauthorized("unknown token; `memory-mcp token create NAME` makes one"))
-            }
+            Ok(None) => unauthorized("unknown token; `memory-mcp token create NAME` makes one"),
             Err(error) => {
                 tracing::error!(%error, path = %self.tokens.path().display(), "tokens");
                 let problem = "the file of tokens cannot be read; the server's log says why";
-                Err((StatusCode::INTERNAL_SERVER_ERROR, problem).into_response())
+                Err((StatusCode::INTERNAL_SERVER_ERROR, problem))
             }
         }
     }
@@ -65,11 +64,6 @@ impl Guard {
 fn bearer(value: &HeaderValue) -> Option<&str> {
     let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-}
-
-fn unauthorized(problem: &'static str) -> Response {
-    let ask = [(header::WWW_AUTHENTICATE, "Bearer realm=\"memory-mcp\"")];
-    (StatusCode::UNAUTHORIZED, ask, problem).into_response()
 }
 
 /// For every path: who may talk to this server at all, and how many at a time.
@@ -102,7 +96,10 @@ pub(super) async fn authorize(
     }
     let access = match guard.access(request.headers()) {
         Ok(access) => access,
-        Err(refusal) => return refusal,
+        Err((status, problem)) => {
+            let ask = [(header::WWW_AUTHENTICATE, "Bearer realm=\"memory-mcp\"")];
+            return (status, ask, problem).into_response();
+        }
     };
     if let Some(connection) = request.extensions().get::<Connection>() {
         connection.trust();
