@@ -36,7 +36,7 @@ impl Default for CacheConfig {
             memory_bytes: 64 << 20,
             disk_bytes: 128 << 20,
             redb: RedbMode::Auto,
-            policy: Policy::Frequency,
+            policy: Policy::default(),
             ttl: Ttl::ByState,
             max_staleness: Duration::from_secs(3600),
             dir: None,

@@ -23,6 +23,12 @@ impl Weighed for Item {
     }
 }
 
+impl quick_cache::Weighter<u64, Item> for Item {
+    fn weight(&self, _: &u64, item: &Item) -> u64 {
+        item.0
+    }
+}
+
 fn run(policy: Policy, keys: &[u64], capacity: u64, entries: usize, size: fn(u64) -> u64) -> Tally {
     let index = Index::new(policy, capacity, entries);
     let mut tally = Tally::default();
@@ -38,6 +44,35 @@ fn run(policy: Policy, keys: &[u64], capacity: u64, entries: usize, size: fn(u64
     tally
 }
 
+/// What a well-kept library would do: the reason for a policy of our own. One shard, because to divide
+/// these budgets costs hits, and the parameters that were best on other traces.
+fn run_library(keys: &[u64], capacity: u64, entries: usize, size: fn(u64) -> u64) -> Tally {
+    let options = quick_cache::OptionsBuilder::new()
+        .shards(1)
+        .hot_allocation(0.8)
+        .ghost_allocation(0.5)
+        .estimated_items_capacity(entries)
+        .weight_capacity(capacity)
+        .build()
+        .unwrap();
+    let cache = quick_cache::sync::Cache::with_options(
+        options,
+        Item(0),
+        quick_cache::DefaultHashBuilder::default(),
+        quick_cache::sync::DefaultLifecycle::default(),
+    );
+    let mut tally = Tally::default();
+    for key in keys {
+        if cache.get(key).is_some() {
+            tally.hits += 1;
+        } else {
+            cache.insert(*key, Item(size(*key)));
+        }
+    }
+    tally.evictions = keys.len() - tally.hits - cache.len();
+    tally
+}
+
 fn traces() -> Vec<Trace> {
     let mut traces = synthetic(SEED, READS);
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
@@ -49,39 +84,55 @@ fn percent(hits: usize, reads: usize) -> f64 {
     hits as f64 * 100.0 / reads as f64
 }
 
-/// Prints the table and returns, per row, the trace's kind and the hit rates of the policies.
-fn table(title: &str, weighed: bool) -> Vec<(Kind, String, [f64; 3])> {
-    let size: fn(u64) -> u64 = if weighed { size_of } else { |_| 4_096 };
-    println!("\n{title}: hit rate in %, evictions per 1,000 reads");
-    println!(
-        "{:<26}{:>6}{:>17}{:>17}{:>17}{:>17}",
-        "trace", "size", "frequency", "lru", "lfu_tlru", "optimum"
-    );
+/// The columns of a table. The rates of a row are in this order.
+const COLUMNS: [&str; 5] = ["reuse", "lru", "lfu_tlru", "quick_cache", "optimum"];
+
+struct Row {
+    kind: Kind,
+    name: String,
+    rates: [f64; 5],
+}
+
+impl Row {
+    /// Points of hit rate by which the default is ahead of LRU.
+    fn lead(&self) -> f64 {
+        self.rates[0] - self.rates[1]
+    }
+}
+
+/// Prints a table in Markdown and returns its rows.
+fn table(title: &str, weighed: bool) -> Vec<Row> {
+    let (size, mean_bytes): (fn(u64) -> u64, u64) =
+        if weighed { (size_of, 13_000) } else { (|_| 4_096, 4_096) };
+    println!("\n{title}: hit rate in %, evictions per 1,000 reads\n");
+    println!("| trace | cache | {} |", COLUMNS.join(" | "));
+    println!("|---|--:|{}", "--:|".repeat(COLUMNS.len()));
     let mut rows = Vec::new();
     for trace in traces() {
         let (keys, distinct) = (&trace.keys, trace.distinct());
         for share in SIZES {
             let entries = ((distinct as f64 * share) as usize).max(2);
-            let mean = if weighed { 13_000 } else { 4_096 };
-            let capacity = entries as u64 * mean;
-            let tallies = Policy::ALL.map(|p| run(p, keys, capacity, entries, size));
-            let optimum = belady(keys, capacity, size);
-            let shown = |t: &Tally| {
+            let capacity = entries as u64 * mean_bytes;
+            let [reuse, lru, lfu] = Policy::ALL.map(|p| run(p, keys, capacity, entries, size));
+            let library = run_library(keys, capacity, entries, size);
+            let tallies = [reuse, lru, lfu, library, belady(keys, capacity, size)];
+            let cell = |t: Tally| {
                 let evictions = t.evictions as f64 * 1000.0 / keys.len() as f64;
-                format!("{:>11.1} {evictions:>5.0}", percent(t.hits, keys.len()))
+                format!("{:.1} {evictions:.0}", percent(t.hits, keys.len()))
             };
-            println!(
-                "{:<26}{:>5.0}%{}{}{}{}",
-                trace.name,
-                share * 100.0,
-                shown(&tallies[0]),
-                shown(&tallies[1]),
-                shown(&tallies[2]),
-                shown(&optimum)
-            );
-            let rates = [0, 1, 2].map(|i| percent(tallies[i].hits, keys.len()));
-            assert!(weighed || rates.iter().all(|r| *r <= percent(optimum.hits, keys.len())));
-            rows.push((trace.kind, format!("{} at {share}", trace.name), rates));
+            let cells = tallies.map(cell).join(" | ");
+            println!("| {} | {:.0}% | {cells} |", trace.name, share * 100.0);
+            let rates = tallies.map(|t| percent(t.hits, keys.len()));
+            rows.push(Row { kind: trace.kind, name: format!("{} at {share}", trace.name), rates });
+        }
+    }
+    println!();
+    for kind in [Kind::Zipf, Kind::Scan, Kind::Agent, Kind::Replay] {
+        let of_kind = || rows.iter().filter(|row| row.kind == kind);
+        if of_kind().next().is_some() {
+            let ahead = |i: usize| mean(of_kind().map(|row| row.rates[i] - row.rates[1]));
+            let means = [0, 2, 3, 4].map(|i| format!("{} {:+.1}", COLUMNS[i], ahead(i)));
+            println!("mean over {kind:?}, points against lru: {}", means.join(", "));
         }
     }
     rows
@@ -92,27 +143,49 @@ fn mean(values: impl Iterator<Item = f64>) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-#[test]
-fn the_default_keeps_up_with_lru_everywhere_and_beats_it_where_agents_work() {
-    let rows = table("entries of one size", false);
-    let against_lru = |kind| {
-        mean(rows.iter().filter(|(k, ..)| *k == kind).map(|(_, _, rates)| rates[0] - rates[1]))
-    };
-    for kind in [Kind::Zipf, Kind::Scan, Kind::Agent] {
-        println!("default against lru, mean over {kind:?}: {:+.1} points", against_lru(kind));
-    }
-    for (_, row, [frequency, lru, _]) in &rows {
-        assert!(frequency - lru >= -2.0, "{row}: {frequency:.1} % against {lru:.1} % of LRU");
-    }
-    assert!(against_lru(Kind::Agent) >= 2.5);
-    assert!(against_lru(Kind::Zipf) >= 6.0 && against_lru(Kind::Scan) >= 6.0);
+fn mean_lead(rows: &[Row], kind: Kind) -> f64 {
+    mean(rows.iter().filter(|row| row.kind == kind).map(Row::lead))
 }
 
 #[test]
-fn weighed_in_bytes_the_default_keeps_up_with_lru_too() {
-    for (_, row, [frequency, lru, _]) in table("entries weighed in bytes", true) {
-        assert!(frequency - lru >= -2.0, "{row}: {frequency:.1} % against {lru:.1} % of LRU");
+fn the_default_is_nowhere_behind_lru_and_well_ahead_where_agents_work() {
+    let rows = table("entries of one size", false);
+    for row in &rows {
+        assert!(row.lead() >= -0.5, "{}: {:+.1} points against LRU", row.name, row.lead());
+        assert!(row.rates.iter().all(|rate| *rate <= row.rates[4]), "{}", row.name);
     }
+    assert!(mean_lead(&rows, Kind::Agent) >= 4.0);
+    assert!(mean_lead(&rows, Kind::Zipf) >= 7.0 && mean_lead(&rows, Kind::Scan) >= 7.0);
+}
+
+#[test]
+fn weighed_in_bytes_the_default_is_further_ahead() {
+    let rows = table("entries weighed in bytes", true);
+    for row in &rows {
+        assert!(row.lead() >= 0.0, "{}: {:+.1} points against LRU", row.name, row.lead());
+    }
+    assert!(mean_lead(&rows, Kind::Agent) >= 9.0 && mean_lead(&rows, Kind::Zipf) >= 12.0);
+}
+
+/// The traces above are what the policy's few constants were looked at with; these are others.
+#[test]
+fn the_lead_is_not_that_of_one_seed() {
+    let mut leads = Vec::new();
+    for seed in 1..=3 {
+        for trace in synthetic(seed, READS).into_iter().filter(|t| t.kind == Kind::Agent) {
+            for share in SIZES {
+                let entries = (trace.distinct() as f64 * share) as usize;
+                let rate = |policy| {
+                    let tally =
+                        run(policy, &trace.keys, entries as u64 * 4_096, entries, |_| 4_096);
+                    percent(tally.hits, trace.keys.len())
+                };
+                leads.push(rate(Policy::Reuse) - rate(Policy::Lru));
+            }
+        }
+    }
+    assert!(leads.iter().all(|lead| *lead >= -0.5), "{leads:?}");
+    assert!(mean(leads.into_iter()) >= 4.0);
 }
 
 #[test]

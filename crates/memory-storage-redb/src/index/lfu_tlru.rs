@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Key, Value};
+use super::{Evict, Key, Value};
 
 /// `H`, in uses per entry that the cache is expected to hold.
 const HALF_LIFE: f64 = 8.0;
@@ -47,7 +47,20 @@ impl<K: Key, V: Value> LfuTlru<K, V> {
         }
     }
 
-    pub(super) fn get(&mut self, key: &K) -> Option<V> {
+    fn shrink(&mut self) -> Vec<(K, V)> {
+        let mut victims = Vec::new();
+        while self.weight > self.capacity {
+            let Some((_, key)) = self.order.pop_first() else { break };
+            let Some(entry) = self.held.remove(&key) else { break };
+            self.weight -= entry.value.weight();
+            victims.push((key, entry.value));
+        }
+        victims
+    }
+}
+
+impl<K: Key, V: Value> Evict<K, V> for LfuTlru<K, V> {
+    fn get(&mut self, key: &K) -> Option<V> {
         self.now += 1;
         let entry = self.held.get_mut(key)?;
         let idle = (self.now - entry.used_at) as f64;
@@ -59,11 +72,11 @@ impl<K: Key, V: Value> LfuTlru<K, V> {
         Some(entry.value.clone())
     }
 
-    pub(super) fn peek(&self, key: &K) -> Option<V> {
+    fn peek(&self, key: &K) -> Option<V> {
         self.held.get(key).map(|entry| entry.value.clone())
     }
 
-    pub(super) fn insert(&mut self, key: K, value: V) -> Vec<(K, V)> {
+    fn insert(&mut self, key: K, value: V) -> Vec<(K, V)> {
         if value.weight() > self.capacity {
             let earlier = self.remove(&key).map(|earlier| (key.clone(), earlier));
             return earlier.into_iter().chain([(key, value)]).collect();
@@ -83,44 +96,33 @@ impl<K: Key, V: Value> LfuTlru<K, V> {
         victims
     }
 
-    fn shrink(&mut self) -> Vec<(K, V)> {
-        let mut victims = Vec::new();
-        while self.weight > self.capacity {
-            let Some((_, key)) = self.order.pop_first() else { break };
-            let Some(entry) = self.held.remove(&key) else { break };
-            self.weight -= entry.value.weight();
-            victims.push((key, entry.value));
-        }
-        victims
-    }
-
-    pub(super) fn remove(&mut self, key: &K) -> Option<V> {
+    fn remove(&mut self, key: &K) -> Option<V> {
         let entry = self.held.remove(key)?;
         self.order.remove(&entry.place);
         self.weight -= entry.value.weight();
         Some(entry.value)
     }
 
-    pub(super) fn clear(&mut self) {
+    fn clear(&mut self) {
         self.held.clear();
         self.order.clear();
         self.weight = 0;
     }
 
-    pub(super) fn set_capacity(&mut self, capacity: u64) -> Vec<(K, V)> {
+    fn set_capacity(&mut self, capacity: u64) -> Vec<(K, V)> {
         self.capacity = capacity;
         self.shrink()
     }
 
-    pub(super) fn for_each(&self, f: &mut dyn FnMut(&K, &V)) {
+    fn for_each(&self, f: &mut dyn FnMut(&K, &V)) {
         self.held.iter().for_each(|(key, entry)| f(key, &entry.value));
     }
 
-    pub(super) fn weight(&self) -> u64 {
+    fn weight(&self) -> u64 {
         self.weight
     }
 
-    pub(super) fn len(&self) -> usize {
+    fn len(&self) -> usize {
         self.held.len()
     }
 }

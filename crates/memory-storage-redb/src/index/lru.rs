@@ -2,7 +2,7 @@
 
 use lru::LruCache;
 
-use super::{Key, Value};
+use super::{Evict, Key, Value};
 
 pub(super) struct Lru<K: Key, V: Value> {
     held: LruCache<K, V>,
@@ -15,15 +15,27 @@ impl<K: Key, V: Value> Lru<K, V> {
         Lru { held: LruCache::unbounded(), weight: 0, capacity }
     }
 
-    pub(super) fn get(&mut self, key: &K) -> Option<V> {
+    fn shrink(&mut self) -> Vec<(K, V)> {
+        let mut victims = Vec::new();
+        while self.weight > self.capacity {
+            let Some((key, value)) = self.held.pop_lru() else { break };
+            self.weight -= value.weight();
+            victims.push((key, value));
+        }
+        victims
+    }
+}
+
+impl<K: Key, V: Value> Evict<K, V> for Lru<K, V> {
+    fn get(&mut self, key: &K) -> Option<V> {
         self.held.get(key).cloned()
     }
 
-    pub(super) fn peek(&self, key: &K) -> Option<V> {
+    fn peek(&self, key: &K) -> Option<V> {
         self.held.peek(key).cloned()
     }
 
-    pub(super) fn insert(&mut self, key: K, value: V) -> Vec<(K, V)> {
+    fn insert(&mut self, key: K, value: V) -> Vec<(K, V)> {
         // One that can never fit must not drive everything else out first.
         if value.weight() > self.capacity {
             let earlier = self.remove(&key).map(|earlier| (key.clone(), earlier));
@@ -36,41 +48,31 @@ impl<K: Key, V: Value> Lru<K, V> {
         self.shrink()
     }
 
-    fn shrink(&mut self) -> Vec<(K, V)> {
-        let mut victims = Vec::new();
-        while self.weight > self.capacity {
-            let Some((key, value)) = self.held.pop_lru() else { break };
-            self.weight -= value.weight();
-            victims.push((key, value));
-        }
-        victims
-    }
-
-    pub(super) fn remove(&mut self, key: &K) -> Option<V> {
+    fn remove(&mut self, key: &K) -> Option<V> {
         let value = self.held.pop(key)?;
         self.weight -= value.weight();
         Some(value)
     }
 
-    pub(super) fn clear(&mut self) {
+    fn clear(&mut self) {
         self.held.clear();
         self.weight = 0;
     }
 
-    pub(super) fn set_capacity(&mut self, capacity: u64) -> Vec<(K, V)> {
+    fn set_capacity(&mut self, capacity: u64) -> Vec<(K, V)> {
         self.capacity = capacity;
         self.shrink()
     }
 
-    pub(super) fn for_each(&self, f: &mut dyn FnMut(&K, &V)) {
+    fn for_each(&self, f: &mut dyn FnMut(&K, &V)) {
         self.held.iter().for_each(|(key, value)| f(key, value));
     }
 
-    pub(super) fn weight(&self) -> u64 {
+    fn weight(&self) -> u64 {
         self.weight
     }
 
-    pub(super) fn len(&self) -> usize {
+    fn len(&self) -> usize {
         self.held.len()
     }
 }
