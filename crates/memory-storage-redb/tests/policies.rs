@@ -1,5 +1,5 @@
 //! Which policy keeps what is asked for again: one table, on traces that were fixed beforehand.
-#![expect(clippy::indexing_slicing, clippy::print_stdout, reason = "tests")]
+#![expect(clippy::indexing_slicing, clippy::print_stdout, clippy::unwrap_used, reason = "tests")]
 
 use std::path::Path;
 
