@@ -6,6 +6,7 @@
 //! # Layout
 //!
 //! - [`episode`]: [`Episode`], [`Step`], [`Outcome`], [`Reward`], metadata, ids, limits, validation
+//! - [`condition`]: [`Condition`] on metadata, `repo = "api" AND attempts > 2`
 //! - [`learning`]: reward scoring, reflection, patterns and heuristics with their evidence
 //! - [`recall`]: query words, ranking and fusion, the token budget, rendering for a context window
 //! - [`store`]: the port [`EpisodeStore`] that every storage engine implements, batch first
@@ -16,6 +17,7 @@
 //! - [`clock`], [`error`]
 
 pub mod clock;
+pub mod condition;
 pub mod envelope;
 pub mod episode;
 pub mod error;
@@ -27,6 +29,7 @@ pub mod redact;
 pub mod store;
 
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use condition::Condition;
 pub use episode::{
     Complexity, Context, Episode, EpisodeId, LessonId, MetadataValue, Outcome, OutcomeKind,
     RawJson, Reflection, Reward, RewardSource, Source, Step, WriteId,

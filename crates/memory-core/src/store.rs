@@ -7,7 +7,8 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::episode::{Episode, EpisodeId, LessonId, MetadataValue, Step, WriteId};
+use crate::condition::Condition;
+use crate::episode::{Episode, EpisodeId, LessonId, Step, WriteId};
 use crate::error::Result;
 use crate::learning::{Evidence, Lesson, LessonKind, ScoredLesson};
 use crate::recall::FeedbackCounts;
@@ -288,8 +289,8 @@ pub struct Filter {
     pub since: Option<Timestamp>,
     /// Started before.
     pub until: Option<Timestamp>,
-    /// All of these metadata values, exactly.
-    pub metadata: Vec<(String, MetadataValue)>,
+    /// Metadata that it must have.
+    pub metadata: Option<Condition>,
     /// Archived ones too.
     pub include_archived: bool,
 }

@@ -17,7 +17,7 @@ use crate::columns::Columns;
 use crate::config::TursoConfig;
 use crate::database::Database;
 use crate::metrics::Metrics;
-use crate::read::{self, changes, counts, episodes, lessons, scan, search};
+use crate::read::{self, changes, counts, episodes, lessons, list, scan, search};
 use crate::transport::{
     LocalTransport, RemoteConfig, RemoteMetrics, RemoteTransport, Transport, offload,
 };
@@ -259,12 +259,12 @@ impl EpisodeStore for TursoStore {
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Page> {
-        let batch = read::read(vec![episodes::list(query)?]);
-        episodes::list_page(read::rows(self.run(batch).await?))
+        let batch = read::read(vec![list::list(query)?]);
+        list::list_page(read::rows(self.run(batch).await?))
     }
 
     async fn search(&self, query: &SearchQuery) -> Result<SearchResult> {
-        search::result(query, self.run(search::search(query)).await?)
+        search::result(query, self.run(search::search(query)?).await?)
     }
 
     async fn lessons(&self, query: &LessonQuery) -> Result<Vec<ScoredLesson>> {

@@ -8,7 +8,7 @@ use memory_core::memory::{Completion, NewEpisode};
 use memory_core::recall::RecallQuery;
 use memory_core::recall::text::query_terms;
 use memory_core::store::{EpisodeStore, Filter, ListQuery, Scope, SearchQuery};
-use memory_core::{EpisodeId, Memory, Outcome, OutcomeKind, Reflection, Step, SystemClock};
+use memory_core::{Condition, EpisodeId, Memory, Outcome, OutcomeKind, Reflection, Step, SystemClock};
 use memory_storage::{PendingConfig, PendingStore};
 use memory_storage_turso::{RemoteConfig, TursoStore};
 use serde::Serialize;
@@ -129,7 +129,7 @@ impl Costs {
     }
 
     async fn list(&self) -> Result<Cost> {
-        let metadata = vec![("ticket".to_owned(), 500_i64.into())];
+        let metadata = Some(Condition::equals("ticket", 500));
         let filter = Filter { metadata, ..Filter::default() };
         let query = ListQuery { scope: self.scope.clone(), filter, after: None, limit: 20 };
         let work = async { Ok(self.store.list(&query).await?) };

@@ -1,5 +1,7 @@
 //! Typed metadata values.
 
+use std::cmp::Ordering;
+
 use serde::{Deserialize, Serialize};
 
 /// A metadata value. Plain in JSON (`"x"`, `3`, `0.5`, `true`), tagged in binary formats.
@@ -13,6 +15,38 @@ pub enum MetadataValue {
     Real(f64),
     /// True or false.
     Boolean(bool),
+}
+
+impl MetadataValue {
+    /// How this stands to `other`: numbers by value, integers against reals exactly, text byte by
+    /// byte. `None`: they are of different kinds.
+    pub fn compare(&self, other: &Self) -> Option<Ordering> {
+        use MetadataValue::{Boolean, Integer, Real, Text};
+        match (self, other) {
+            (Text(a), Text(b)) => Some(a.cmp(b)),
+            (Boolean(a), Boolean(b)) => Some(a.cmp(b)),
+            (Integer(a), Integer(b)) => Some(a.cmp(b)),
+            (Real(a), Real(b)) => a.partial_cmp(b),
+            (Integer(n), Real(x)) => compare_exactly(*n, *x),
+            (Real(x), Integer(n)) => compare_exactly(*n, *x).map(Ordering::reverse),
+            _ => None,
+        }
+    }
+}
+
+/// Without rounding the integer to a double, which would lose what is beyond 2^53.
+fn compare_exactly(n: i64, x: f64) -> Option<Ordering> {
+    const BEYOND: f64 = 9_223_372_036_854_775_808.0;
+    if x.is_nan() {
+        None
+    } else if x >= BEYOND {
+        Some(Ordering::Less)
+    } else if x < -BEYOND {
+        Some(Ordering::Greater)
+    } else {
+        let whole = x.trunc();
+        Some(n.cmp(&(whole as i64)).then_with(|| 0.0_f64.total_cmp(&(x - whole + 0.0))))
+    }
 }
 
 #[derive(Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use jiff::{Span, SpanRelativeTo};
 use memory_core::error::excerpt;
 use memory_core::store::Filter;
-use memory_core::{MetadataValue, OutcomeKind, Timestamp};
+use memory_core::{Condition, Error, OutcomeKind, Timestamp};
 
 use super::Failure;
 
@@ -35,8 +35,13 @@ pub struct FilterArgs {
     /// Only begun before this time
     #[arg(long, value_name = "WHEN")]
     pub until: Option<String>,
-    /// Only with this metadata value, for instance `repo=api` or `attempt=2`; can be repeated
-    #[arg(long = "where", value_name = "KEY=VALUE")]
+    /// Only with metadata for which this holds: `repo=api`, or 'repo = "api" AND attempts > 2'; all of
+    /// them, if repeated
+    ///
+    /// KEY followed by = != < <= > >= and a value, by STARTS WITH "text", or by EXISTS; joined by AND,
+    /// OR, NOT and parentheses. Values are numbers, true, false, or text, in quotes where it has
+    /// spaces or looks like one of the others.
+    #[arg(long = "where", value_name = "CONDITION")]
     pub metadata: Vec<String>,
     /// Archived episodes too
     #[arg(long)]
@@ -60,9 +65,19 @@ impl FilterArgs {
             min_reward: self.min_reward,
             since: time(&self.since)?,
             until: time(&self.until)?,
-            metadata: self.metadata.iter().map(|t| pair(t)).collect::<Result<_, _>>()?,
+            metadata: self.condition()?,
             include_archived: self.archived,
         })
+    }
+}
+
+impl FilterArgs {
+    /// What must hold for the metadata: every `--where`.
+    fn condition(&self) -> Result<Option<Condition>, Failure> {
+        let parsed = self.metadata.iter().map(|text| text.parse()).collect::<Result<_, Error>>()?;
+        let all = Condition::all(parsed);
+        all.as_ref().map_or(Ok(()), Condition::validate)?;
+        Ok(all)
     }
 }
 
@@ -93,36 +108,6 @@ fn moment(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
     }
 }
 
-/// `key=value`; the value is a number, `true` or `false` where it looks like one, and text in any
-/// case when it is put in double quotes.
-fn pair(text: &str) -> Result<(String, MetadataValue), Failure> {
-    let (key, value) =
-        text.split_once('=').filter(|(key, _)| !key.trim().is_empty()).ok_or_else(|| {
-            Failure::usage(format!("--where \"{}\" is no KEY=VALUE", excerpt(text)))
-                .hint("for instance --where repo=api, --where attempt=2, --where 'build=\"42\"'")
-        })?;
-    let quoted = value.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
-    let typed = match quoted {
-        Some(text) => MetadataValue::Text(text.to_owned()),
-        None => typed(value),
-    };
-    Ok((key.trim().to_owned(), typed))
-}
-
-fn typed(value: &str) -> MetadataValue {
-    if let Ok(boolean) = value.parse() {
-        return MetadataValue::Boolean(boolean);
-    }
-    if let Ok(integer) = value.parse() {
-        return MetadataValue::Integer(integer);
-    }
-    let looks_like_number = value.starts_with(|c: char| c.is_ascii_digit() || c == '-');
-    match value.parse::<f64>() {
-        Ok(real) if looks_like_number && real.is_finite() => MetadataValue::Real(real),
-        _ => MetadataValue::Text(value.to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,16 +128,17 @@ mod tests {
     }
 
     #[test]
-    fn metadata_values_have_the_type_they_look_like() {
-        let value = |text| pair(text).unwrap().1;
-        assert_eq!(value("attempt=2"), MetadataValue::Integer(2));
-        assert_eq!(value("share=0.5"), MetadataValue::Real(0.5));
-        assert_eq!(value("green=true"), MetadataValue::Boolean(true));
-        assert_eq!(value("repo=api"), MetadataValue::Text("api".into()));
-        assert_eq!(value("build=\"42\""), MetadataValue::Text("42".into()));
-        assert_eq!(value("name=inf"), MetadataValue::Text("inf".into()));
-        assert_eq!(value("q=a=b"), MetadataValue::Text("a=b".into()));
-        assert!(pair("alone").is_err() && pair("=x").is_err());
+    fn every_where_must_hold_and_an_error_points_at_its_place() {
+        let filter = |wheres: &[&str]| {
+            let metadata = wheres.iter().map(|&text| text.into()).collect();
+            FilterArgs { metadata, ..FilterArgs::default() }.to_filter(NOW)
+        };
+        let both: Condition = "repo = api AND (n > 2 OR n < 0)".parse().unwrap();
+        assert_eq!(filter(&["repo=api", "n > 2 OR n < 0"]).unwrap().metadata, Some(both));
+        let Err(Failure::Told { message, .. }) = filter(&["repo=api", "n >"]) else {
+            panic!("taken")
+        };
+        assert!(message.contains("at character 4 (after n >): a value is missing"), "{message}");
     }
 
     #[test]

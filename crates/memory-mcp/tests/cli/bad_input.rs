@@ -49,7 +49,7 @@ fn questions_that_make_no_sense_are_usage_errors() {
     world.run(&["recall", "x", "--limit", "0"]).failed(2).says("limit: is 0");
     world.run(&["list", "--outcome", "great"]).failed(2).says("success, partial, failure");
     world.run(&["list", "--since", "soon"]).failed(2).says("\"soon\" is no time");
-    world.run(&["list", "--where", "x"]).failed(2).says("KEY=VALUE");
+    world.run(&["list", "--where", "x"]).failed(2).says("write =, !=, <");
     world.run(&["list", "--min-reward", "nan"]).failed(2).says("from 0 to 1");
     world.run(&["list", "--after", "x"]).failed(2).says("cursor");
     world.run(&["list", "--limit", "0"]).failed(2).says("--limit");

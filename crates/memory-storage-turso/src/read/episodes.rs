@@ -1,13 +1,13 @@
-//! Episodes by id, and listings of them.
+//! Episodes by id, and pages of them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use memory_core::store::{ListQuery, Page, Scope};
-use memory_core::{Episode, EpisodeId, MetadataValue, Result};
+use memory_core::store::Scope;
+use memory_core::{Episode, EpisodeId, Result};
 
-use super::filter::{Sql, filter, metadata, scope};
-use super::{MAX_PAGE_BYTES, cursor, page_limit};
+use super::MAX_PAGE_BYTES;
+use super::filter::Sql;
 use crate::batch::{Statement, Value};
 use crate::columns::Columns;
 use crate::payload::{decode_episode, decode_steps};
@@ -88,9 +88,6 @@ pub(super) const CANDIDATES: &str = "candidates (rid, started_at, id, bytes) AS 
 pub(super) const FROM_EPISODES: &str =
     "SELECT e.rid, e.started_at, e.id, e.text_bytes FROM episodes e WHERE TRUE";
 
-/// So many episodes with a value of metadata are read and sorted rather than looked for among all.
-const FEW: i64 = 500;
-
 /// Ends a statement that began with [`CANDIDATES`] and chose one more than `limit`: the page is the
 /// first of them in `order`, as many as fit its size but at least one, in full.
 pub(super) fn page_rows(mut sql: Sql, order: &'static str, limit: usize) -> Statement {
@@ -113,69 +110,4 @@ pub(super) fn page_episodes(rows: Vec<Vec<Value>>) -> Result<(Vec<Episode>, bool
     let episodes: Vec<Episode> = assemble(rows)?.into_values().collect();
     let more = candidates > episodes.len();
     Ok((episodes, more))
-}
-
-pub(crate) fn list(query: &ListQuery) -> Result<Statement> {
-    let (limit, one_more) = page_limit(query.limit);
-    let mut sql = Sql::new("WITH ");
-    match query.filter.metadata.first() {
-        None => {
-            sql.push(CANDIDATES).push(FROM_EPISODES);
-            restrict(&mut sql, query)?;
-            sql.bind(" ORDER BY e.started_at DESC, e.id DESC LIMIT ", one_more);
-        }
-        Some(entry) => list_by_metadata(&mut sql, query, entry, one_more)?,
-    }
-    Ok(page_rows(sql, "started_at DESC, id DESC", limit))
-}
-
-/// Few episodes with that value: these, sorted. Many: all in the order of time, until the page is
-/// full. The statement finds out itself which it is; the other half has a LIMIT of 0.
-fn list_by_metadata(
-    sql: &mut Sql,
-    query: &ListQuery,
-    entry: &(String, MetadataValue),
-    one_more: Value,
-) -> Result<()> {
-    sql.push("tagged (few) AS MATERIALIZED (SELECT count(*) < ").bind("", Value::Integer(FEW));
-    sql.push(" FROM (SELECT 1 FROM episode_metadata m WHERE TRUE");
-    metadata(sql, entry);
-    sql.bind(" LIMIT ", Value::Integer(FEW)).push(")), ").push(CANDIDATES);
-    sql.push(
-        "SELECT * FROM (SELECT e.rid, e.started_at, e.id, e.text_bytes \
-         FROM episode_metadata m CROSS JOIN episodes e ON e.rid = m.episode WHERE TRUE",
-    );
-    metadata(sql, entry);
-    restrict(sql, query)?;
-    sql.push(" ORDER BY e.started_at DESC, e.id DESC LIMIT (SELECT iif(few, ");
-    sql.bind("", one_more.clone()).push(", 0) FROM tagged)) UNION ALL SELECT * FROM (");
-    sql.push(FROM_EPISODES);
-    restrict(sql, query)?;
-    sql.push(" ORDER BY e.started_at DESC, e.id DESC LIMIT (SELECT iif(few, 0, ");
-    sql.bind("", one_more).push(") FROM tagged))");
-    Ok(())
-}
-
-/// To scope, filter, and what comes after the cursor.
-fn restrict(sql: &mut Sql, query: &ListQuery) -> Result<()> {
-    scope(sql, &query.scope);
-    filter(sql, &query.filter);
-    if let Some(after) = &query.after {
-        let [at, id] = cursor::decode::<2>(after)?;
-        let at = at.try_into().map(i64::from_be_bytes).map_err(|_| cursor::unreadable(after))?;
-        sql.bind(" AND (e.started_at, e.id) < (", Value::Integer(at));
-        sql.bind(", ", Value::Blob(id)).push(")");
-    }
-    Ok(())
-}
-
-/// The page of a listing from its rows.
-pub(crate) fn list_page(rows: Vec<Vec<Value>>) -> Result<Page> {
-    let (mut episodes, more) = page_episodes(rows)?;
-    episodes.sort_unstable_by_key(|e| std::cmp::Reverse((e.started_at, e.id)));
-    let next = episodes
-        .last()
-        .filter(|_| more)
-        .map(|last| cursor::encode(&[&last.started_at.0.to_be_bytes(), last.id.as_bytes()]));
-    Ok(Page { episodes: episodes.into_iter().map(Arc::new).collect(), next })
 }

@@ -1,10 +1,8 @@
 //! Composing a WHERE clause from constant fragments, every value bound.
 
-use memory_core::MetadataValue;
 use memory_core::store::{Filter, Scope};
 
 use crate::batch::{Statement, Value};
-use crate::write::save::metadata_text;
 use crate::write::text;
 
 /// A statement in the making.
@@ -45,7 +43,7 @@ pub(crate) fn scope(sql: &mut Sql, scope: &Scope) {
     }
 }
 
-/// Restricts the episodes `e` to a filter.
+/// Restricts the episodes `e` to a filter, but for its condition on metadata.
 pub(crate) fn filter(sql: &mut Sql, filter: &Filter) {
     let names = [
         (" AND e.task_type = ", &filter.task_type),
@@ -75,16 +73,4 @@ pub(crate) fn filter(sql: &mut Sql, filter: &Filter) {
     if !filter.include_archived {
         sql.push(" AND e.archived_at IS NULL");
     }
-    for entry in &filter.metadata {
-        sql.push(" AND EXISTS (SELECT 1 FROM episode_metadata m WHERE m.episode = e.rid");
-        metadata(sql, entry);
-        sql.push(")");
-    }
-}
-
-/// Restricts the metadata `m` to one key with one value.
-pub(crate) fn metadata(sql: &mut Sql, (key, value): &(String, MetadataValue)) {
-    let (kind, value) = metadata_text(value);
-    sql.bind(" AND m.key = ", text(key)).bind(" AND m.value = ", Value::Text(value));
-    sql.bind(" AND m.type = ", text(kind));
 }

@@ -1,11 +1,13 @@
 //! Every read as statements, and the reading of their rows.
 
 pub(crate) mod changes;
+mod condition;
 pub(crate) mod counts;
 pub(crate) mod cursor;
 pub(crate) mod episodes;
 pub(crate) mod filter;
 pub(crate) mod lessons;
+pub(crate) mod list;
 pub(crate) mod scan;
 pub(crate) mod search;
 

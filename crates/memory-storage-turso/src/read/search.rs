@@ -4,6 +4,7 @@ use memory_core::recall::FeedbackCounts;
 use memory_core::store::{SearchHit, SearchQuery, SearchResult};
 use memory_core::{EpisodeId, Result};
 
+use super::condition::test;
 use super::filter::{Sql, filter, scope};
 use super::{MAX_PAGE, read};
 use crate::batch::{Batch, Statement, StatementResult, Value};
@@ -24,14 +25,17 @@ const DOCUMENTS: &str = "SELECT coalesce(max(rid), 0) FROM episodes";
 const FREQUENCIES: &str = "\
 SELECT j.key, t.doc FROM json_each(?1) j CROSS JOIN episode_terms t WHERE t.term = j.value";
 
-pub(crate) fn search(query: &SearchQuery) -> Batch {
+pub(crate) fn search(query: &SearchQuery) -> Result<Batch> {
+    if let Some(condition) = &query.filter.metadata {
+        condition.validate()?;
+    }
     let mut statements = vec![Statement::new(DOCUMENTS, vec![])];
     if !query.terms.is_empty() {
         let terms = serde_json::Value::from(query.terms.clone()).to_string();
         statements.push(Statement::new(FREQUENCIES, vec![Value::Text(terms)]));
         statements.push(hits(query));
     }
-    read(statements)
+    Ok(read(statements))
 }
 
 fn hits(query: &SearchQuery) -> Statement {
@@ -53,6 +57,10 @@ fn hits(query: &SearchQuery) -> Statement {
     );
     scope(&mut sql, &query.scope);
     filter(&mut sql, &query.filter);
+    if let Some(condition) = &query.filter.metadata {
+        sql.push(" AND ");
+        test(&mut sql, condition);
+    }
     let limit = Value::Integer(query.limit.clamp(1, MAX_PAGE) as i64);
     // Equal scores: the newer episode first, so that the order is the same every time.
     sql.bind(" ORDER BY score DESC, e.started_at DESC, e.id DESC LIMIT ", limit);

@@ -6,11 +6,11 @@ use memory_core::envelope::Codec;
 use memory_core::learning::{Evidence, Lesson, LessonKind};
 use memory_core::record::RecordKind;
 use memory_core::store::*;
-use memory_core::{Episode, EpisodeId, Timestamp, WriteId};
+use memory_core::{Condition, Episode, EpisodeId, Timestamp, WriteId};
 
 use crate::batch::{Access, Batch, Statement, Value};
 use crate::config::TursoConfig;
-use crate::read::{changes, episodes, lessons, scan, search};
+use crate::read::{changes, episodes, lessons, list, scan, search};
 use crate::transport::{LocalTransport, Transport};
 
 /// What may be scanned: it is as long as the question or the page, or an index made for it.
@@ -23,7 +23,9 @@ const MAY_BE_SCANNED: &[&str] = &[
     "SCAN page",
     "SCAN candidates",
     "SCAN chosen",
-    "SCAN tagged",
+    "SCAN found",
+    "SCAN v",
+    "SCAN 8-ROW VALUES CLAUSE",
     "SCAN h",
     "SCAN (subquery",
     "SCAN above",
@@ -132,6 +134,41 @@ fn filter() -> Filter {
     }
 }
 
+/// Conditions of every shape that a statement depends on.
+const CONDITIONS: &[&str] = &[
+    "a = 1",
+    "a = x",
+    "a = true",
+    "a != 1",
+    "a < 1 AND b <= x",
+    "a > 1 AND b >= x AND NOT c > 1",
+    "a STARTS WITH x",
+    "a EXISTS",
+    "NOT a = 1",
+    "a = 1 OR b = 2",
+    "a = 1 AND b > 2",
+    "a = 1 OR NOT b = 2",
+    "(a = 1 OR b > 2 AND c = 3) AND NOT (d = 4 OR e EXISTS)",
+];
+
+/// Without and with each column, and with each shape of condition alone and with columns.
+fn filters() -> Vec<Filter> {
+    let any = Filter::default;
+    let mut filters = vec![
+        any(),
+        filter(),
+        Filter { language: Some("rust".into()), ..any() },
+        Filter { since: Some(Timestamp(1)), until: Some(Timestamp(9)), ..any() },
+        Filter { include_archived: true, ..any() },
+    ];
+    for condition in CONDITIONS {
+        let metadata = Some(condition.parse::<Condition>().unwrap());
+        filters.push(Filter { metadata: metadata.clone(), ..any() });
+        filters.push(Filter { metadata, since: Some(Timestamp(1)), ..filter() });
+    }
+    filters
+}
+
 #[tokio::test]
 async fn reads_find_their_rows_by_index() {
     let directory = tempfile::tempdir().unwrap();
@@ -139,7 +176,6 @@ async fn reads_find_their_rows_by_index() {
     let project = Scope::Project("p".into());
     let ids = [EpisodeId::generate(Timestamp(1)), EpisodeId::generate(Timestamp(1))];
     let after = Some("0000000000000000.00000000000000000000000000000000".to_owned());
-    let by_metadata = Filter { metadata: vec![("k".into(), 1.into())], ..filter() };
     let lessons_of =
         |episodes| LessonQuery { scope: project.clone(), episodes, kinds: vec![], limit: 9 };
     let watermark = Watermark { database: [0; 16], seq: 5, write_id: None };
@@ -150,16 +186,16 @@ async fn reads_find_their_rows_by_index() {
         lessons::lessons(&lessons_of(vec![])),
     ];
     reads.extend(changes::changes(Some(&watermark)).statements);
-    for filter in [Filter::default(), filter(), by_metadata] {
+    for filter in filters() {
         let search = SearchQuery {
             scope: project.clone(),
             terms: vec!["a".into()],
             filter: filter.clone(),
             limit: 5,
         };
-        reads.extend(search::search(&search).statements);
+        reads.extend(search::search(&search).unwrap().statements);
         let list = ListQuery { scope: project.clone(), filter, after: after.clone(), limit: 20 };
-        reads.push(episodes::list(&list).unwrap());
+        reads.push(list::list(&list).unwrap());
     }
     for statement in reads {
         let plan = plan(&transport, &statement).await;
@@ -183,7 +219,7 @@ async fn pages_are_read_in_order_without_sorting() {
     let transport = transport(&directory).await;
     for scope in [Scope::Project("p".into()), Scope::All] {
         let list = ListQuery { scope: scope.clone(), filter: filter(), after: None, limit: 20 };
-        let plan = plan(&transport, &episodes::list(&list).unwrap()).await;
+        let plan = plan(&transport, &list::list(&list).unwrap()).await;
         let index = match scope {
             Scope::All => "episodes_by_start_of_all",
             Scope::Project(_) => "episodes_by_start",
@@ -214,17 +250,47 @@ async fn pages_are_read_in_order_without_sorting() {
     }
 }
 
-/// Both halves of a listing by metadata: few matches are read by value, many in the order of time.
-#[tokio::test]
-async fn metadata_is_found_by_value_or_in_the_order_of_time() {
+async fn plan_of(condition: &str, scope: Scope) -> Vec<String> {
     let directory = tempfile::tempdir().unwrap();
     let transport = transport(&directory).await;
-    let filter = Filter { metadata: vec![("k".into(), 1.into())], ..filter() };
-    let list = ListQuery { scope: Scope::Project("p".into()), filter, after: None, limit: 20 };
-    let plan = plan(&transport, &episodes::list(&list).unwrap()).await;
-    let by_value = plan
-        .iter()
-        .filter(|s| s.contains("episode_metadata_by_value (key=? AND value=? AND type=?)"));
-    assert_eq!(by_value.count(), 2, "{plan:#?}");
-    assert!(plan.iter().any(|step| step.contains("episodes_by_start (project=?)")), "{plan:#?}");
+    let filter = Filter { metadata: Some(condition.parse().unwrap()), ..Filter::default() };
+    let list = ListQuery { scope, filter, after: None, limit: 20 };
+    plan(&transport, &list::list(&list).unwrap()).await
+}
+
+fn count(plan: &[String], part: &str) -> usize {
+    plan.iter().filter(|step| step.contains(part)).count()
+}
+
+/// The newest episodes of a project with a value are read in order, whatever there are of them: what
+/// is sorted is only what began at the same moment.
+#[tokio::test]
+async fn the_newest_with_a_value_are_read_in_order() {
+    let plan = plan_of("repo = api", Scope::Project("p".into())).await;
+    let by_value = "SEARCH m USING COVERING INDEX episode_metadata_by_value \
+                    (key=? AND value=? AND project=?)";
+    assert_eq!(count(&plan, by_value), 1, "{plan:#?}");
+    assert_eq!(count(&plan, "USE TEMP B-TREE FOR LAST TERM OF ORDER BY"), 1, "{plan:#?}");
+    assert_eq!(count(&plan, "USE TEMP B-TREE FOR ORDER BY"), 1, "that of the page: {plan:#?}");
+}
+
+/// Every kind of comparison is one range of the index.
+#[tokio::test]
+async fn comparisons_are_ranges_of_the_index() {
+    for (condition, range) in [
+        ("a = 1", "(key=? AND value=?)"),
+        ("a > 1", "(key=? AND value>? AND value<?)"),
+        ("a < 1", "(key=? AND value<?)"),
+        ("a <= x", "(key=? AND value>? AND value<?)"),
+        ("a STARTS WITH x", "(key=? AND value>? AND value<?)"),
+        ("a EXISTS", "(key=?)"),
+    ] {
+        let plan = plan_of(condition, Scope::All).await;
+        // Once to count its rows, once to read them.
+        let by_value = format!("USING COVERING INDEX episode_metadata_by_value {range}");
+        assert_eq!(count(&plan, &by_value), 2, "{condition}: {plan:#?}");
+        // And tested one by one in the order of time, if they are many.
+        assert_eq!(count(&plan, "SEARCH m USING PRIMARY KEY (episode=? AND key=?)"), 1, "{plan:#?}");
+        assert_eq!(count(&plan, "episodes_by_start_of_all"), 1, "{plan:#?}");
+    }
 }

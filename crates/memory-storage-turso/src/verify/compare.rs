@@ -7,7 +7,7 @@ use super::page::Row;
 use super::report::{Part, Problem};
 use crate::batch::{Statement, Value};
 use crate::payload::{decode, decode_steps};
-use crate::write::save::{drawn, metadata, metadata_text};
+use crate::write::save::{drawn, metadata_value};
 
 /// True while the episode is as it was when it was looked at.
 macro_rules! unchanged {
@@ -30,8 +30,8 @@ const CLEAR_METADATA: &str = concat!(
 );
 
 const PUT_METADATA: &str = concat!(
-    "INSERT INTO episode_metadata (episode, key, type, value) \
-     SELECT rid, j.value->>0, j.value->>1, j.value->>2 FROM episodes, json_each(?4) j WHERE ",
+    "INSERT INTO episode_metadata (episode, key, value, project, started_at) \
+     SELECT rid, ?4, ?5, ?6, ?7 FROM episodes WHERE ",
     unchanged!()
 );
 
@@ -104,24 +104,25 @@ fn text(row: &Row, episode: &Episode) -> Vec<Statement> {
 }
 
 fn metadata_problem(row: &Row, episode: &Episode, thing: &str) -> Option<Problem> {
-    let mut wanted: Vec<[String; 3]> = Vec::with_capacity(episode.metadata.len());
-    for (key, value) in &episode.metadata {
-        let (kind, value) = metadata_text(value);
-        wanted.push([key.clone(), kind.to_owned(), value]);
-    }
-    wanted.sort_unstable();
-    let mut held = row.metadata.clone();
-    held.sort_unstable();
-    if held == wanted {
+    let project = || episode.project.clone();
+    let row_of = |(key, value)| {
+        let at = Value::Integer(episode.started_at.0);
+        [Value::Text(String::clone(key)), metadata_value(value), Value::Text(project()), at]
+    };
+    let wanted: Vec<[Value; 4]> = episode.metadata.iter().map(row_of).collect();
+    let is_same_row = |wanted: &[Value; 4], held: &[Value; 4]| {
+        wanted.iter().zip(held).all(|(wanted, held)| is_same(wanted, held))
+    };
+    let is_held = |wanted: &&[Value; 4]| row.metadata.iter().any(|held| is_same_row(wanted, held));
+    let is_wanted = |held: &&[Value; 4]| wanted.iter().any(|wanted| is_same_row(wanted, held));
+    let missing = wanted.len() - wanted.iter().filter(is_held).count();
+    let strange = row.metadata.len() - row.metadata.iter().filter(is_wanted).count();
+    if (missing, strange) == (0, 0) {
         return None;
     }
-    let differing =
-        |a: &[[String; 3]], b: &[[String; 3]]| a.iter().filter(|entry| !b.contains(entry)).count();
-    let (missing, strange) = (differing(&wanted, &held), differing(&held, &wanted));
     let problem = format!("{missing} of its rows are missing, {strange} are not its own");
     let mut repair = vec![row.statement(CLEAR_METADATA, vec![])];
-    // What could not be written as JSON could not have been stored either.
-    repair.push(row.statement(PUT_METADATA, vec![metadata(episode).ok()?]));
+    repair.extend(wanted.into_iter().map(|entry| row.statement(PUT_METADATA, entry.to_vec())));
     Some(Problem::repairable(Part::Metadata, thing, problem, repair))
 }
 

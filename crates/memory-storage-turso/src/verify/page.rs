@@ -40,7 +40,7 @@ const EPISODES: &str = page!(
 );
 
 const METADATA: &str = page!(
-    "SELECT m.episode, m.key, m.type, m.value \
+    "SELECT m.episode, m.key, m.value, m.project, m.started_at \
      FROM page CROSS JOIN episode_metadata m ON m.episode = page.rid ORDER BY m.episode, m.key"
 );
 
@@ -67,8 +67,8 @@ pub(super) struct Row {
     pub(super) last_change: Option<Option<i64>>,
     /// In the order of [`drawn`](crate::write::save::drawn).
     pub(super) columns: Vec<Value>,
-    /// Key, type, value.
-    pub(super) metadata: Vec<[String; 3]>,
+    /// Key, value, project, time.
+    pub(super) metadata: Vec<[Value; 4]>,
     /// Number of the first step, how many, and their payload.
     pub(super) steps: Vec<(u64, u64, Vec<u8>)>,
 }
@@ -149,10 +149,10 @@ async fn read_page(database: &Database, after: i64, limit: i64) -> Result<Page> 
     }
     let place = |row: &mut Columns| Ok::<_, Error>(places.get(&row.integer()?).copied());
     for row in rows() {
-        let mut row = Columns::new(row);
-        let place = place(&mut row)?;
-        let entry = [row.text()?, row.text()?, row.text()?];
-        if let Some(owner) = place.and_then(|place| page.rows.get_mut(place)) {
+        let mut row = row.into_iter();
+        let place = place(&mut Columns::new(row.by_ref().take(1).collect()))?;
+        let owner = place.and_then(|place| page.rows.get_mut(place));
+        if let (Some(owner), Ok(entry)) = (owner, row.collect::<Vec<_>>().try_into()) {
             owner.metadata.push(entry);
         }
     }

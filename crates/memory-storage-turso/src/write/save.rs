@@ -31,9 +31,15 @@ const CLEAR_METADATA: &str = concat!(
     ")"
 );
 
+/// Entries of metadata that one statement writes. A parameter each, because JSON would not keep the
+/// type and the last bit of a number; a fixed number of them, so that there is one text to prepare.
+const METADATA_ENTRIES: usize = 8;
+
 const PUT_METADATA: &str = concat!(
-    "INSERT INTO episode_metadata (episode, key, type, value) \
-     SELECT e.rid, j.value->>0, j.value->>1, j.value->>2 FROM episodes e, json_each(?3) j WHERE ",
+    "INSERT INTO episode_metadata (episode, key, value, project, started_at) \
+     SELECT e.rid, v.column1, v.column2, e.project, e.started_at FROM episodes e, (VALUES \
+     (?3, ?4), (?5, ?6), (?7, ?8), (?9, ?10), (?11, ?12), (?13, ?14), (?15, ?16), (?17, ?18)) v \
+     WHERE v.column1 IS NOT NULL AND ",
     applied!()
 );
 
@@ -109,8 +115,9 @@ pub(super) fn plan(save: &Save, codec: Codec) -> Result<Plan> {
         statements.push(gated(CLEAR_LESSONS, vec![]));
         statements.push(gated(CLEAR_EVIDENCE, vec![]));
     }
-    if !episode.metadata.is_empty() {
-        statements.push(gated(PUT_METADATA, vec![metadata(episode)?]));
+    let entries: Vec<_> = episode.metadata.iter().collect();
+    for some in entries.chunks(METADATA_ENTRIES) {
+        statements.push(gated(PUT_METADATA, metadata(some)));
     }
     let document = Document::of(episode);
     let fields = [document.task, document.context, document.steps, document.reflection];
@@ -219,27 +226,21 @@ pub(crate) fn drawn(e: &Episode) -> Result<[(&'static str, Value); 11]> {
     ])
 }
 
-/// `[[key, type, value], ...]`, values as text: a number survives the way through JSON to the letter.
-pub(crate) fn metadata(episode: &Episode) -> Result<Value> {
-    let entries: Vec<_> = episode
-        .metadata
-        .iter()
-        .map(|(key, value)| {
-            let (kind, value) = metadata_text(value);
-            (key, kind, value)
-        })
-        .collect();
-    json(&entries)
+/// Keys and values, and nothing in place of those that are missing.
+fn metadata(entries: &[(&String, &MetadataValue)]) -> Vec<Value> {
+    let mut values: Vec<Value> =
+        entries.iter().flat_map(|(key, value)| [text(key), metadata_value(value)]).collect();
+    values.resize(2 * METADATA_ENTRIES, Value::Null);
+    values
 }
 
-/// How a metadata value is stored and compared: its type and its text.
-pub(crate) fn metadata_text(value: &MetadataValue) -> (&'static str, String) {
+/// How a metadata value is stored and compared.
+pub(crate) fn metadata_value(value: &MetadataValue) -> Value {
     match value {
-        MetadataValue::Text(text) => ("text", text.clone()),
-        MetadataValue::Integer(n) => ("integer", n.to_string()),
-        // Adding zero makes -0.0, which equals it, the same text.
-        MetadataValue::Real(x) => ("real", format!("{:?}", x + 0.0)),
-        MetadataValue::Boolean(b) => ("boolean", b.to_string()),
+        MetadataValue::Text(text) => Value::Text(text.clone()),
+        MetadataValue::Integer(n) => Value::Integer(*n),
+        MetadataValue::Real(x) => Value::Real(*x),
+        MetadataValue::Boolean(b) => Value::Blob(vec![u8::from(*b)]),
     }
 }
 

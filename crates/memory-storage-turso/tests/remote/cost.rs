@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use memory_core::learning::{Evidence, Lesson, LessonKind};
 use memory_core::recall::RecallQuery;
 use memory_core::store::{Filter, LessonQuery, ListQuery, Save, Scope, Write};
-use memory_core::{Episode, EpisodeStore, Memory, OutcomeKind, SystemClock};
+use memory_core::{Condition, Episode, EpisodeStore, Memory, OutcomeKind, SystemClock};
 use memory_storage_turso::TursoStore;
 use memory_testkit::generate;
 use memory_testkit::proxy::{Counts, FaultProxy};
@@ -114,7 +114,7 @@ async fn every_operation_is_one_round_trip() {
     assert!(got.unwrap().iter().all(Option::is_some));
     assert_eq!(requests, 1, "get 100");
 
-    let metadata = vec![("key-7".to_owned(), 7_i64.into())];
+    let metadata = Some(Condition::equals("key-7", 7));
     let filter = Filter { metadata, ..Filter::default() };
     let query = ListQuery { scope: scope.clone(), filter, after: None, limit: 20 };
     let (requests, page) = world.requests(store.list(&query)).await;

@@ -6,7 +6,7 @@ use memory_core::store::{
     Feedback, FeedbackVerdict, Filter, LessonQuery, Relation, RelationKind, ScanQuery, Tombstone,
     Write,
 };
-use memory_core::{Episode, EpisodeId, EpisodeStore, Error, LessonId, OutcomeKind, Timestamp};
+use memory_core::{Condition, Episode, EpisodeId, EpisodeStore, Error, LessonId, OutcomeKind, Timestamp};
 
 use super::{
     NOW, completed, forget_of, found, get, listed, only, project, running, save, save_of, steps_of,
@@ -78,7 +78,7 @@ pub async fn forgotten_episode_is_gone_everywhere<S: EpisodeStore>(store: &S) {
     assert!(get(store, &gone).await.is_none());
     assert_eq!(listed(store, &p, Filter::default()).await, [stays.id]);
     assert!(found(store, &p, "platypus burrow").await.is_empty());
-    let metadata = vec![("animal".to_owned(), "platypus".into())];
+    let metadata = Some(Condition::equals("animal", "platypus"));
     assert!(listed(store, &p, Filter { metadata, ..Filter::default() }).await.is_empty());
     assert!(lessons(store, &p).await.is_empty(), "its lesson had no other witness");
     let counts = store.counts(&only(&p)).await.unwrap();

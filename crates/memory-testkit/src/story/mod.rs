@@ -5,7 +5,7 @@
 //! that holds other things, and twice on the same one. Only [`feed`] expects to be the only writer.
 //!
 //! - [`saving`], [`steps`], [`forgetting`], [`lessons`], [`relations`]: writes
-//! - [`reading`], [`scanning`], [`feed`]: reads
+//! - [`reading`], [`conditions`], [`scanning`], [`feed`]: reads
 
 #![expect(
     clippy::unwrap_used,
@@ -13,6 +13,7 @@
     reason = "a promise that is not kept fails the test"
 )]
 
+pub mod conditions;
 pub mod feed;
 pub mod forgetting;
 pub mod lessons;
@@ -43,6 +44,7 @@ pub async fn tell<S: EpisodeStore>(store: &S) {
     lessons::tell(store).await;
     relations::tell(store).await;
     reading::tell(store).await;
+    conditions::tell(store).await;
     scanning::tell(store).await;
     feed::tell(store).await;
 }

@@ -3,7 +3,8 @@
 use memory_core::recall::text::query_terms;
 use memory_core::store::{Filter, ListQuery, Scope, SearchQuery, Write};
 use memory_core::{
-    Episode, EpisodeId, EpisodeStore, Error, OutcomeKind, Reward, RewardSource, Timestamp,
+    Condition, Episode, EpisodeId, EpisodeStore, Error, OutcomeKind, Reward, RewardSource,
+    Timestamp,
 };
 
 use super::{NOW, completed, found, listed, only, project, running, save, save_of, step};
@@ -91,8 +92,7 @@ pub async fn every_filter_filters<S: EpisodeStore>(store: &S) {
     save_all(store, &[plain.clone(), rich.clone(), archived.clone()]).await;
 
     let any = Filter::default;
-    let team = ("team".to_owned(), "core".into());
-    let run = ("run".to_owned(), 3.into());
+    let when = |text: &str| Some(text.parse::<Condition>().unwrap());
     let cases: Vec<(Filter, Vec<EpisodeId>)> = vec![
         (any(), vec![rich.id, plain.id]),
         (Filter { include_archived: true, ..any() }, vec![archived.id, rich.id, plain.id]),
@@ -108,8 +108,8 @@ pub async fn every_filter_filters<S: EpisodeStore>(store: &S) {
         (Filter { min_reward: Some(0.71), ..any() }, vec![]),
         (Filter { since: Some(Timestamp(NOW.0 + 10)), ..any() }, vec![rich.id]),
         (Filter { until: Some(Timestamp(NOW.0 + 10)), ..any() }, vec![plain.id]),
-        (Filter { metadata: vec![team.clone(), run.clone()], ..any() }, vec![rich.id]),
-        (Filter { metadata: vec![team, ("run".into(), "3".into())], ..any() }, vec![]),
+        (Filter { metadata: when("team = core AND run = 3"), ..any() }, vec![rich.id]),
+        (Filter { metadata: when("team = core AND run = '3'"), ..any() }, vec![]),
         (
             Filter {
                 task_type: Some("bugfix".into()),
@@ -119,7 +119,7 @@ pub async fn every_filter_filters<S: EpisodeStore>(store: &S) {
                 min_reward: Some(0.5),
                 since: Some(NOW),
                 until: Some(Timestamp(NOW.0 + 11)),
-                metadata: vec![run],
+                metadata: when("run > 2"),
                 include_archived: true,
             },
             vec![rich.id],

@@ -3,7 +3,7 @@
 use memory_core::learning::{Evidence, Lesson, LessonKind};
 use memory_core::store::{Filter, LessonQuery, Scope, Write};
 use memory_core::{
-    Complexity, Episode, EpisodeStore, Error, Outcome, OutcomeKind, RawJson, Reward, RewardSource,
+    Complexity, Condition, Episode, EpisodeStore, Error, Outcome, OutcomeKind, RawJson, Reward, RewardSource,
     Source, Step, Timestamp,
 };
 
@@ -84,7 +84,7 @@ pub async fn saved_episode_reads_back_in_full<S: EpisodeStore>(store: &S) {
     assert_eq!((written.version, written.steps), (1, 2));
     assert_eq!(*get(store, &e).await.unwrap(), e);
     for (key, value) in &e.metadata {
-        let metadata = vec![(key.clone(), value.clone())];
+        let metadata = Some(Condition::equals(key, value.clone()));
         let ids = listed(store, &p, Filter { metadata, ..Filter::default() }).await;
         assert_eq!(ids, [e.id], "metadata {key}");
     }
@@ -232,7 +232,7 @@ pub async fn refused_save_leaves_no_trace<S: EpisodeStore>(store: &S) {
 
     assert!(found(store, &p, "xylophone").await.is_empty());
     assert_eq!(found(store, &p, "plain words").await, [e.id]);
-    let metadata = vec![("colour".to_owned(), "blue".into())];
+    let metadata = Some(Condition::equals("colour", "blue"));
     assert!(listed(store, &p, Filter { metadata, ..Filter::default() }).await.is_empty());
     let query = LessonQuery { scope: only(&p), episodes: vec![], kinds: vec![], limit: 10 };
     assert!(store.lessons(&query).await.unwrap().is_empty());
@@ -256,7 +256,7 @@ pub async fn replaced_episode_is_found_by_its_new_words_alone<S: EpisodeStore>(s
     assert!(found(store, &p, "giraffe").await.is_empty());
     assert_eq!(found(store, &p, "walrus").await, [e.id]);
     let by = |key: &str, value: i64| Filter {
-        metadata: vec![(key.to_owned(), value.into())],
+        metadata: Some(Condition::equals(key, value)),
         ..Filter::default()
     };
     assert!(listed(store, &p, by("phase", 1)).await.is_empty());

@@ -1,13 +1,10 @@
 //! Which episodes a listing or a recall may return.
 
-use std::collections::BTreeMap;
-
 use memory_core::error::excerpt;
 use memory_core::store::Filter;
-use memory_core::{OutcomeKind, Result, Timestamp};
+use memory_core::{Condition, OutcomeKind, Timestamp};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Value;
 
 use crate::mcp::arguments;
 
@@ -26,13 +23,15 @@ pub(super) struct FilterArguments {
     since: Option<Timestamp>,
     #[schemars(with = "Option<String>")]
     until: Option<Timestamp>,
-    #[serde(deserialize_with = "arguments::or_default")]
-    metadata: BTreeMap<String, Value>,
+    /// On metadata: a = "x" AND (b > 2 OR NOT c EXISTS)
+    #[serde(rename = "where", deserialize_with = "arguments::parsed_option")]
+    #[schemars(with = "Option<String>")]
+    condition: Option<Condition>,
 }
 
 impl FilterArguments {
-    pub(super) fn build(self) -> Result<Filter> {
-        Ok(Filter {
+    pub(super) fn build(self) -> Filter {
+        Filter {
             task_type: self.task_type,
             domain: self.domain,
             language: self.language,
@@ -40,9 +39,9 @@ impl FilterArguments {
             min_reward: self.min_reward,
             since: self.since,
             until: self.until,
-            metadata: arguments::metadata(self.metadata)?.into_iter().collect(),
+            metadata: self.condition,
             include_archived: false,
-        })
+        }
     }
 }
 
@@ -71,12 +70,14 @@ mod tests {
     fn unknown_states_are_refused_by_name() {
         let read = |json: &str| arguments::decode::<FilterArguments>(json);
         assert_eq!(
-            read(r#"{"states":["running","partial"]}"#).unwrap().build().unwrap().states,
+            read(r#"{"states":["running","partial"]}"#).unwrap().build().states,
             ["running", "partial"]
         );
         let e = read(r#"{"states":["running","won"]}"#).err().unwrap().to_string();
         assert!(e.starts_with("states[1]: \"won\" is none of running, success"), "{e}");
         let e = read(r#"{"since":"yesterday"}"#).err().unwrap().to_string();
         assert!(e.starts_with("since: \"yesterday\" is no RFC 3339 time"), "{e}");
+        let e = read(r#"{"where":"repo = "}"#).err().unwrap().to_string();
+        assert!(e.starts_with("where: at character 8 (after repo =): a value is missing"), "{e}");
     }
 }

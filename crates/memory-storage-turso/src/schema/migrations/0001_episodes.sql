@@ -34,14 +34,19 @@ CREATE INDEX episodes_by_start ON episodes
     (project, started_at, id, archived_at, outcome, task_type, domain, language, reward);
 CREATE INDEX episodes_by_start_of_all ON episodes (started_at, id);
 
+-- One row per key of an episode. The value's storage class is its type: numbers, then text, then
+-- booleans (the blobs 00 and 01), so that in the index each kind is one range in its own order, and
+-- integers and reals are compared exactly. Project and time repeat the episode's: the newest episodes
+-- with a value are the last rows of its part of the index.
 CREATE TABLE episode_metadata (
-    episode INTEGER NOT NULL,
-    key     TEXT NOT NULL,
-    type    TEXT NOT NULL,
-    value   TEXT NOT NULL,
+    episode    INTEGER NOT NULL,
+    key        TEXT NOT NULL,
+    value      ANY NOT NULL,
+    project    TEXT NOT NULL,
+    started_at INTEGER NOT NULL,
     PRIMARY KEY (episode, key)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX episode_metadata_by_value ON episode_metadata (key, value, type, episode);
+CREATE INDEX episode_metadata_by_value ON episode_metadata (key, value, project, started_at, episode);
 
 -- Text is analyzed (split, stemmed) before it gets here; the tokenizer only splits at spaces.
 CREATE VIRTUAL TABLE episode_text USING fts5 (

@@ -1,0 +1,191 @@
+//! Listings: episodes of a scope and a filter, newest first, page by page.
+
+use std::sync::Arc;
+
+use memory_core::store::{ListQuery, Page, Scope};
+use memory_core::{Condition, Result, Timestamp};
+
+use super::condition::{Way, range, test, ways};
+use super::episodes::{CANDIDATES, FROM_EPISODES, page_episodes, page_rows};
+use super::filter::{Sql, filter, scope};
+use super::{cursor, page_limit};
+use crate::batch::{Statement, Value};
+use crate::write::text;
+
+/// So many rows of the index are counted to see whether a way leads to few episodes.
+const FEW: i64 = 2000;
+
+/// Few means: reading and sorting them all (n rows) costs no more than walking through time until the
+/// page is full (`limit * episodes / n` rows), and a row of either costs about the same.
+const PER_PAGE: i64 = 4;
+
+const NEWEST_FIRST: &str = " ORDER BY e.started_at DESC, e.id DESC LIMIT ";
+
+/// The same in the order of the index of values, which has the time but not the id.
+const NEWEST_OF_VALUE_FIRST: &str = " ORDER BY m.started_at DESC, e.id DESC LIMIT ";
+
+pub(crate) fn list(query: &ListQuery) -> Result<Statement> {
+    let listing = Listing::new(query)?;
+    let mut sql = Sql::new("WITH ");
+    match &query.filter.metadata {
+        None => {
+            sql.push(CANDIDATES);
+            listing.by_time(&mut sql, None);
+            sql.push(NEWEST_FIRST).bind("", listing.one_more.clone());
+        }
+        Some(condition) => listing.by_metadata(&mut sql, condition),
+    }
+    Ok(page_rows(sql, "started_at DESC, id DESC", listing.limit))
+}
+
+/// A query with its cursor read.
+struct Listing<'q> {
+    query: &'q ListQuery,
+    after: Option<(Timestamp, Vec<u8>)>,
+    limit: usize,
+    one_more: Value,
+}
+
+impl<'q> Listing<'q> {
+    fn new(query: &'q ListQuery) -> Result<Self> {
+        if let Some(condition) = &query.filter.metadata {
+            condition.validate()?;
+        }
+        let (limit, one_more) = page_limit(query.limit);
+        let after = query.after.as_deref().map(position).transpose()?;
+        Ok(Listing { query, after, limit, one_more })
+    }
+
+    /// By the best way that leads to few episodes; else by the order of time, among those with a
+    /// value if one is given, among all if not. The statement finds out itself which it is, in the
+    /// same round trip: the parts it does not take have a LIMIT of 0.
+    fn by_metadata(&self, sql: &mut Sql, condition: &Condition) {
+        let ways = ways(condition);
+        let in_order = ways.iter().find(|way| self.is_ordered(way));
+        if let (Some(way), [_]) = (in_order, ways.as_slice()) {
+            sql.push(CANDIDATES);
+            self.by_value_in_order(sql, way);
+            sql.push(NEWEST_OF_VALUE_FIRST).bind("", self.one_more.clone());
+            return;
+        }
+        self.choose(sql, &ways);
+        sql.push(", ").push(CANDIDATES);
+        for (way, i) in ways.iter().zip(0..) {
+            sql.push("SELECT * FROM (");
+            self.by_value(sql, way);
+            sql.push(NEWEST_FIRST);
+            sql.bind("(SELECT count(*) FROM chosen WHERE way = ", Value::Integer(i));
+            sql.bind(") * ", self.one_more.clone()).push(") UNION ALL ");
+        }
+        sql.push("SELECT * FROM (");
+        let order = match in_order {
+            Some(way) => {
+                self.by_value_in_order(sql, way);
+                NEWEST_OF_VALUE_FIRST
+            }
+            None => {
+                self.by_time(sql, Some(condition));
+                NEWEST_FIRST
+            }
+        };
+        sql.push(order).push("(SELECT count(*) = 0 FROM chosen)");
+        sql.bind(" * ", self.one_more.clone()).push(")");
+    }
+
+    /// The number of the way that leads to the fewest episodes, if those are few.
+    fn choose(&self, sql: &mut Sql, ways: &[Way<'_>]) {
+        sql.push("chosen (way) AS MATERIALIZED (SELECT way FROM (SELECT 0 AS way, 0 AS n WHERE FALSE");
+        for (way, i) in ways.iter().zip(0..) {
+            sql.bind(" UNION ALL SELECT ", Value::Integer(i)).push(", count(*) FROM (");
+            self.rows(sql, way, " UNION ALL ");
+            sql.bind(" LIMIT ", Value::Integer(FEW)).push(")");
+        }
+        sql.bind(") WHERE n < ", Value::Integer(FEW));
+        sql.bind(" AND n * n < ", Value::Integer(PER_PAGE * self.limit as i64));
+        sql.push(" * (SELECT coalesce(max(rid), 0) + 1 FROM episodes) ORDER BY n LIMIT 1)");
+    }
+
+    /// The rows of the index on a way.
+    fn rows(&self, sql: &mut Sql, way: &Way<'_>, union: &'static str) {
+        for (i, comparison) in way.ranges.iter().enumerate() {
+            sql.push(if i > 0 { union } else { "" });
+            sql.push("SELECT m.episode FROM episode_metadata m WHERE TRUE");
+            range(sql, comparison);
+            self.in_project(sql);
+        }
+    }
+
+    fn by_value(&self, sql: &mut Sql, way: &Way<'_>) {
+        sql.push("SELECT e.rid, e.started_at, e.id, e.text_bytes FROM (");
+        // An episode may be in several ranges.
+        self.rows(sql, way, " UNION ");
+        sql.push(") found CROSS JOIN episodes e ON e.rid = found.episode WHERE TRUE");
+        self.restrict(sql, &way.rest);
+    }
+
+    /// True when the rows of a way are in the order of time already.
+    fn is_ordered(&self, way: &Way<'_>) -> bool {
+        way.equality().is_some() && matches!(self.query.scope, Scope::Project(_))
+    }
+
+    fn by_value_in_order(&self, sql: &mut Sql, way: &Way<'_>) {
+        sql.push("SELECT e.rid, m.started_at, e.id, e.text_bytes FROM episode_metadata m ");
+        sql.push("CROSS JOIN episodes e ON e.rid = m.episode WHERE TRUE");
+        way.ranges.iter().for_each(|comparison| range(sql, comparison));
+        self.in_project(sql);
+        let filter = &self.query.filter;
+        if let Some(since) = filter.since {
+            sql.bind(" AND m.started_at >= ", Value::Integer(since.0));
+        }
+        if let Some(until) = filter.until {
+            sql.bind(" AND m.started_at < ", Value::Integer(until.0));
+        }
+        if let Some((at, _)) = &self.after {
+            sql.bind(" AND m.started_at <= ", Value::Integer(at.0));
+        }
+        self.restrict(sql, &way.rest);
+    }
+
+    fn by_time(&self, sql: &mut Sql, condition: Option<&Condition>) {
+        sql.push(FROM_EPISODES);
+        self.restrict(sql, condition.as_slice());
+    }
+
+    fn in_project(&self, sql: &mut Sql) {
+        if let Scope::Project(project) = &self.query.scope {
+            sql.bind(" AND m.project = ", text(project));
+        }
+    }
+
+    /// To scope, filter, what comes after the cursor, and these conditions.
+    fn restrict(&self, sql: &mut Sql, conditions: &[&Condition]) {
+        scope(sql, &self.query.scope);
+        filter(sql, &self.query.filter);
+        if let Some((at, id)) = &self.after {
+            sql.bind(" AND (e.started_at, e.id) < (", Value::Integer(at.0));
+            sql.bind(", ", Value::Blob(id.clone())).push(")");
+        }
+        for condition in conditions {
+            sql.push(" AND ");
+            test(sql, condition);
+        }
+    }
+}
+
+/// The time and the id in a cursor.
+fn position(after: &str) -> Result<(Timestamp, Vec<u8>)> {
+    let [at, id] = cursor::decode::<2>(after)?;
+    let at = at.try_into().map(i64::from_be_bytes).map_err(|_| cursor::unreadable(after))?;
+    Ok((Timestamp(at), id))
+}
+
+/// The page of a listing from its rows.
+pub(crate) fn list_page(rows: Vec<Vec<Value>>) -> Result<Page> {
+    let (mut episodes, more) = page_episodes(rows)?;
+    episodes.sort_unstable_by_key(|e| std::cmp::Reverse((e.started_at, e.id)));
+    let next = episodes
+        .last()
+        .filter(|_| more)
+        .map(|last| cursor::encode(&[&last.started_at.0.to_be_bytes(), last.id.as_bytes()]));
+    Ok(Page { episodes: episodes.into_iter().map(Arc::new).collect(), next })
+}
