@@ -8,7 +8,9 @@ use memory_core::memory::{Completion, NewEpisode};
 use memory_core::recall::RecallQuery;
 use memory_core::recall::text::query_terms;
 use memory_core::store::{EpisodeStore, Filter, ListQuery, Scope, SearchQuery};
-use memory_core::{Condition, EpisodeId, Memory, Outcome, OutcomeKind, Reflection, Step, SystemClock};
+use memory_core::{
+    Condition, EpisodeId, Memory, Outcome, OutcomeKind, Reflection, Step, SystemClock,
+};
 use memory_storage::{PendingConfig, PendingStore};
 use memory_storage_turso::{RemoteConfig, TursoStore};
 use serde::Serialize;

@@ -125,9 +125,9 @@ impl Condition {
                     MetadataValue::Real(x) if !x.is_finite() => {
                         Err(refused(format!("{x} is no number that can be compared")))
                     }
-                    MetadataValue::Boolean(b) if how.orders() => Err(refused(format!(
-                        "{b} has no order; compare it with = or !="
-                    ))),
+                    MetadataValue::Boolean(b) if how.orders() => {
+                        Err(refused(format!("{b} has no order; compare it with = or !=")))
+                    }
                     _ => Ok(()),
                 }
             }

@@ -253,7 +253,10 @@ mod tests {
         assert_eq!(value("build=\"42\""), MetadataValue::Text("42".into()));
         assert_eq!(value("day = 2026-03-01"), MetadataValue::Text("2026-03-01".into()));
         assert_eq!(value("name=inf"), MetadataValue::Text("inf".into()));
-        assert_eq!(value(r#"q = "a \"b\" 'c' \\ \n""#), MetadataValue::Text("a \"b\" 'c' \\ \n".into()));
+        assert_eq!(
+            value(r#"q = "a \"b\" 'c' \\ \n""#),
+            MetadataValue::Text("a \"b\" 'c' \\ \n".into())
+        );
         assert_eq!(value("q = 'it\\'s \u{1F600}'"), MetadataValue::Text("it's \u{1F600}".into()));
     }
 
@@ -290,7 +293,10 @@ mod tests {
             ("repo = AND x = 1", "at character 8 (after repo =): a value is missing before AND"),
             ("a = 1 AND", "at character 10 (after a = 1 AND): a key is missing"),
             ("a = 1 AND OR b = 2", "at character 11 (after a = 1 AND): a comparison is missing"),
-            ("a = 1 b = 2", "at character 7 (after a = 1): a comparison has ended here; go on with"),
+            (
+                "a = 1 b = 2",
+                "at character 7 (after a = 1): a comparison has ended here; go on with",
+            ),
             ("q=a=b", "at character 4 (after q=a): a comparison has ended here"),
             ("(a = 1", "at character 1: this ( is not closed; add a )"),
             ("a = 1)", "at character 6 (after a = 1): this ) closes nothing"),

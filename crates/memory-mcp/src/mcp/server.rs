@@ -33,6 +33,8 @@ When the task ends, well or not: complete_episode with the outcome, a verdict, a
 what you would do next time. Episodes that were never completed teach nothing.
 When something recalled helped, misled you or is wrong: feedback with its id.
 
+filter.where is a condition on metadata: repo = \"api\" AND (attempts > 2 OR NOT green EXISTS); \
+also != < <= >= and STARTS WITH.
 Pass ids and cursors on as they were given. A failed call says which field is wrong and what to do.";
 
 /// An MCP server on a memory. Clones share it.

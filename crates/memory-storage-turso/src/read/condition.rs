@@ -101,7 +101,8 @@ fn after_all_with(prefix: &str) -> Option<String> {
     let mut start: Vec<char> = prefix.chars().collect();
     while let Some(last) = start.pop() {
         // The order of UTF-8 is that of the characters; between U+D7FF and U+E000 there are none.
-        let next = if last == '\u{d7ff}' { Some('\u{e000}') } else { char::from_u32(last as u32 + 1) };
+        let next =
+            if last == '\u{d7ff}' { Some('\u{e000}') } else { char::from_u32(last as u32 + 1) };
         if let Some(next) = next {
             start.push(next);
             return Some(start.into_iter().collect());

@@ -94,7 +94,9 @@ impl<'q> Listing<'q> {
 
     /// The number of the way that leads to the fewest episodes, if those are few.
     fn choose(&self, sql: &mut Sql, ways: &[Way<'_>]) {
-        sql.push("chosen (way) AS MATERIALIZED (SELECT way FROM (SELECT 0 AS way, 0 AS n WHERE FALSE");
+        sql.push(
+            "chosen (way) AS MATERIALIZED (SELECT way FROM (SELECT 0 AS way, 0 AS n WHERE FALSE",
+        );
         for (way, i) in ways.iter().zip(0..) {
             sql.bind(" UNION ALL SELECT ", Value::Integer(i)).push(", count(*) FROM (");
             self.rows(sql, way, " UNION ALL ");

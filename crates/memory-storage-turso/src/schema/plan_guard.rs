@@ -290,7 +290,11 @@ async fn comparisons_are_ranges_of_the_index() {
         let by_value = format!("USING COVERING INDEX episode_metadata_by_value {range}");
         assert_eq!(count(&plan, &by_value), 2, "{condition}: {plan:#?}");
         // And tested one by one in the order of time, if they are many.
-        assert_eq!(count(&plan, "SEARCH m USING PRIMARY KEY (episode=? AND key=?)"), 1, "{plan:#?}");
+        assert_eq!(
+            count(&plan, "SEARCH m USING PRIMARY KEY (episode=? AND key=?)"),
+            1,
+            "{plan:#?}"
+        );
         assert_eq!(count(&plan, "episodes_by_start_of_all"), 1, "{plan:#?}");
     }
 }

@@ -148,7 +148,8 @@ pub async fn pages_of_a_condition_hold_everything_once<S: EpisodeStore>(store: &
         result.unwrap();
     }
     episodes.sort_by_key(|e| std::cmp::Reverse((e.started_at, e.id)));
-    for text in ["even = true", "n >= 10", "even = true AND n < 40", "n < 5 OR n > 50", "n EXISTS"] {
+    for text in ["even = true", "n >= 10", "even = true AND n < 40", "n < 5 OR n > 50", "n EXISTS"]
+    {
         let condition: Condition = text.parse().unwrap();
         let matching = episodes.iter().filter(|e| condition.matches(&e.metadata)).map(|e| e.id);
         let expected: Vec<EpisodeId> = matching.collect();

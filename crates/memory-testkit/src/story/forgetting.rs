@@ -6,7 +6,9 @@ use memory_core::store::{
     Feedback, FeedbackVerdict, Filter, LessonQuery, Relation, RelationKind, ScanQuery, Tombstone,
     Write,
 };
-use memory_core::{Condition, Episode, EpisodeId, EpisodeStore, Error, LessonId, OutcomeKind, Timestamp};
+use memory_core::{
+    Condition, Episode, EpisodeId, EpisodeStore, Error, LessonId, OutcomeKind, Timestamp,
+};
 
 use super::{
     NOW, completed, forget_of, found, get, listed, only, project, running, save, save_of, steps_of,

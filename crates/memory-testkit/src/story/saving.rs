@@ -3,8 +3,8 @@
 use memory_core::learning::{Evidence, Lesson, LessonKind};
 use memory_core::store::{Filter, LessonQuery, Scope, Write};
 use memory_core::{
-    Complexity, Condition, Episode, EpisodeStore, Error, Outcome, OutcomeKind, RawJson, Reward, RewardSource,
-    Source, Step, Timestamp,
+    Complexity, Condition, Episode, EpisodeStore, Error, Outcome, OutcomeKind, RawJson, Reward,
+    RewardSource, Source, Step, Timestamp,
 };
 
 use super::{NOW, completed, found, get, listed, only, project, running, save, save_of, write};

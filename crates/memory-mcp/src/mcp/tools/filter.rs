@@ -23,7 +23,7 @@ pub(super) struct FilterArguments {
     since: Option<Timestamp>,
     #[schemars(with = "Option<String>")]
     until: Option<Timestamp>,
-    /// On metadata: a = "x" AND (b > 2 OR NOT c EXISTS)
+    // Said in the server's instructions: here every byte counts twice.
     #[serde(rename = "where", deserialize_with = "arguments::parsed_option")]
     #[schemars(with = "Option<String>")]
     condition: Option<Condition>,
