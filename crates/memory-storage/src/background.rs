@@ -49,7 +49,7 @@ pub(crate) async fn run<D: EpisodeStore>(storage: Weak<Shared<D>>) {
         }
         if looked_at.elapsed() >= LOOK_AT_MEMORY {
             looked_at = Instant::now();
-            share = follow_pressure(&shared, share);
+            share = follow_pressure(&shared, share, &pressure::FILES);
         }
         if saved_at.elapsed() >= SAVE_HISTORY {
             saved_at = Instant::now();
@@ -89,8 +89,8 @@ async fn sample_if_used<D: EpisodeStore>(shared: &Arc<Shared<D>>, served: &mut u
     }
 }
 
-fn follow_pressure<D: EpisodeStore>(shared: &Arc<Shared<D>>, share: f64) -> f64 {
-    let next = pressure::next_share(share);
+fn follow_pressure<D: EpisodeStore>(shared: &Arc<Shared<D>>, share: f64, files: &[&str]) -> f64 {
+    let next = pressure::next_share(share, files);
     if next != share {
         shared.cache.set_memory_share(next);
         if next < share {
@@ -129,5 +129,62 @@ pub(crate) async fn warm_up<D: EpisodeStore>(shared: &Arc<Shared<D>>) {
             }
         }
         Err(e) => tracing::debug!("the cache is not warmed up: {e}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use memory_storage_redb::{Cache, CacheConfig, Policy, Ttl};
+    use memory_storage_turso::{TursoConfig, TursoStore};
+    use memory_testkit::generate;
+
+    use super::*;
+    use crate::queries::Queries;
+
+    #[tokio::test]
+    async fn under_pressure_the_cache_gives_memory_back_and_takes_it_again_in_calm() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = CacheConfig { memory_bytes: 1 << 20, ..CacheConfig::default() };
+        let shared = Arc::new(Shared::new(
+            TursoStore::open(TursoConfig::at(dir.path().join("m.db"))).await.unwrap(),
+            false,
+            Cache::open(&config, false),
+            Queries::new(Policy::default(), 1 << 16),
+            Ttl::ByState,
+            Duration::from_secs(60),
+            Arc::default(),
+        ));
+        let fill = || {
+            for n in 0..400 {
+                shared.cache.put(&Arc::new(generate::episode(5, n, 4_000)), Instant::now());
+            }
+            shared.cache.metrics().memory.bytes.get()
+        };
+        let file = dir.path().join("memory.pressure");
+        let files = ["/nowhere/memory.pressure", file.to_str().unwrap()];
+        let said = |average: &str| {
+            std::fs::write(&file, format!("some avg10={average} avg60=0.00 total=1\n")).unwrap();
+        };
+        let full = fill();
+        assert!(full > 900 << 10, "{full}");
+
+        said("40.00");
+        let share = follow_pressure(&shared, 1.0, &files);
+        assert_eq!(share, 0.5);
+        assert!(shared.cache.metrics().memory.bytes.get() <= 512 << 10);
+        let share = follow_pressure(&shared, share, &files);
+        assert!(fill() <= 256 << 10, "what is read next does not fill it again");
+        assert_eq!(shared.metrics.pressure_shrinks.load(Ordering::Relaxed), 2);
+
+        said("0.00");
+        let mut calm = share;
+        for _ in 0..7 {
+            calm = follow_pressure(&shared, calm, &files);
+        }
+        assert_eq!(calm, 1.0);
+        assert!(fill() > 900 << 10);
+        assert_eq!(follow_pressure(&shared, 0.5, &["/nowhere"]), 0.5);
     }
 }

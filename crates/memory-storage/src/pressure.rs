@@ -2,15 +2,16 @@
 //! file says for what share of the last ten seconds some task waited for memory).
 
 /// The own control group's figure, or the machine's.
-const FILES: [&str; 2] = ["/sys/fs/cgroup/memory.pressure", "/proc/pressure/memory"];
+pub(crate) const FILES: [&str; 2] = ["/sys/fs/cgroup/memory.pressure", "/proc/pressure/memory"];
 
 /// Percent of time waiting above which memory is given back, and below which it is taken again.
 const HIGH: f64 = 10.0;
 const LOW: f64 = 1.0;
 
-/// The share of the budget to use next, given the one in use.
-pub(crate) fn next_share(share: f64) -> f64 {
-    let text = FILES.iter().find_map(|file| std::fs::read_to_string(file).ok());
+/// The share of the budget to use next, given the one in use. `files`: where the kernel tells, the
+/// first that there is.
+pub(crate) fn next_share(share: f64, files: &[&str]) -> f64 {
+    let text = files.iter().find_map(|file| std::fs::read_to_string(file).ok());
     match text.as_deref().and_then(stalled) {
         Some(percent) => adapt(share, percent),
         None => share,
