@@ -5,7 +5,7 @@
 //!
 //! # Layout
 //!
-//! - [`process`], [`storage`]: the figures of `figures`
+//! - [`process`], [`storage`], [`cache`]: the figures of `figures`
 //! - [`mod@remote`]: the measurements of `remote`
 //! - [`figure`]: a named figure with its unit, printed as a table or as JSON
 //! - [`ratio`]: on against off, with an interval
@@ -13,6 +13,7 @@
 //! - [`machine`]: what it all ran on
 #![expect(clippy::print_stdout, reason = "the report goes to the terminal")]
 
+mod cache;
 mod figure;
 mod machine;
 mod plot;
@@ -25,6 +26,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
+
+use figure::Figure;
+
+/// The binary's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Benchmarks of memory-mcp.
 #[derive(Parser)]
@@ -39,6 +46,10 @@ enum Command {
     Figures(Figures),
     /// A libSQL server 20 ms away: everything on against everything off.
     Remote(Remote),
+    /// One part of `figures`, which needs a process of its own: what a million reads through the cache
+    /// leave resident.
+    #[command(hide = true)]
+    Resident,
 }
 
 #[derive(Args)]
@@ -72,6 +83,11 @@ async fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Figures(args) => figures(args).await,
         Command::Remote(args) => remote(args).await,
+        Command::Resident => {
+            let cache::Resident { beyond, given_back, file } = cache::resident()?;
+            println!("{beyond} {given_back} {file}");
+            Ok(())
+        }
     }
 }
 
@@ -83,12 +99,29 @@ async fn figures(args: Figures) -> Result<()> {
     }
     let mut figures = process::figures(&binary, &args.data).await?;
     figures.extend(storage::figures().await?);
+    figures.extend(cache::from_file()?);
+    figures.extend(resident(&own)?);
     if args.json {
         println!("{}", figure::to_json(&figures)?);
     } else {
         figures.iter().for_each(|figure| println!("{figure}"));
     }
     Ok(())
+}
+
+/// Runs [`cache::resident`] in a process that has done nothing else.
+fn resident(own: &Path) -> Result<[Figure; 3]> {
+    let output = std::process::Command::new(own).arg("resident").output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut values = text.split_whitespace().map(str::parse::<f64>);
+    let mut next = || {
+        values.next().context("`resident` printed too little")?.context(text.clone().into_owned())
+    };
+    Ok([
+        Figure::new("cache of 64 MiB, 1,000,000 reads: resident beyond it", next()?, "MiB"),
+        Figure::new("then 4 MiB, 20,000 reads: resident beyond it", next()?, "MiB"),
+        Figure::new("cache file of 128 MiB after these reads, allocated", next()?, "MiB"),
+    ])
 }
 
 async fn remote(args: Remote) -> Result<()> {

@@ -25,7 +25,9 @@ pub(crate) async fn figures() -> Result<Vec<Figure>> {
     let crowd = saves(&store, 400, EPISODES, 64).await?;
     let ids: Vec<EpisodeId> =
         (0..EPISODES).map(|n| generate::episode(SEED, n, EPISODE_BYTES).id).collect();
-    let hot = get(&store, ids.get(..200).unwrap_or(&ids), 100).await?;
+    let some = ids.get(..200).unwrap_or(&ids);
+    let hot = get(&store, some, 100).await?;
+    let hot_cpu = crate::cache::from_memory(&store, some).await?;
     let uncached = open(dir.path(), 0).await?;
     let cold = get(&uncached, &ids, 1).await?;
     let mut recall = recall(store).await?;
@@ -33,6 +35,7 @@ pub(crate) async fn figures() -> Result<Vec<Figure>> {
         Figure::new("durable saves, 1 writer, 4 KiB", alone, "saves/s"),
         Figure::new("durable saves, 64 writers, 4 KiB", crowd, "saves/s"),
         Figure::new("get, from memory", hot * 1e6, "us"),
+        hot_cpu,
         Figure::new("get, from the file", cold * 1e6, "us"),
         Figure::new("recall over 2,700 episodes, p50", percentile(&mut recall, 0.5) * 1e3, "ms"),
         Figure::new("recall over 2,700 episodes, p99", percentile(&mut recall, 0.99) * 1e3, "ms"),

@@ -7,7 +7,7 @@
 //! - `disk`: the redb tier: slots, writer thread, quarantine
 //! - [`index`]: what is held and what must go, by policy
 //! - [`config`]: settings, and how long entries count as current
-//! - `stored`: an episode as the file holds it; [`weight`]: what an episode costs
+//! - [`stored`]: an episode as the file holds it; [`weight`]: what an episode costs
 //! - `history`: how often each episode was asked for, over restarts
 //! - [`metrics`]
 
@@ -18,7 +18,7 @@ pub mod entry;
 mod history;
 pub mod index;
 pub mod metrics;
-mod stored;
+pub mod stored;
 pub mod weight;
 
 pub use cache::{Cache, FetchMark};

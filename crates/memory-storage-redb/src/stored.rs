@@ -156,11 +156,38 @@ pub(crate) fn decode_episode(id: EpisodeId, stored: &[u8]) -> Result<(u64, Episo
     Ok((stamp, episode.into()))
 }
 
+/// An episode in postcard alone: what a benchmark compares the rest with.
+///
+/// # Errors
+///
+/// `Invalid` when it cannot be encoded.
+pub fn encode_body(episode: &Episode) -> Result<Vec<u8>> {
+    to_postcard(&(0_u64, EpisodeOut::from(episode)))
+}
+
+/// What [`encode_body`] wrote, unchecked.
+///
+/// # Errors
+///
+/// `Corrupt` when it does not decode.
+pub fn decode_body(body: &[u8]) -> Result<Episode> {
+    let (_, episode): (u64, EpisodeIn) = from_postcard(&"an episode", body)?;
+    Ok(episode.into())
+}
+
 /// Any other record, in the same envelope.
 pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>> {
+    envelope::seal(Codec::Postcard, &to_postcard(value)?)
+}
+
+fn to_postcard<T: Serialize>(value: &T) -> Result<Vec<u8>> {
     let body = postcard::to_stdvec(value);
-    let body = body.map_err(|e| memory_core::Error::invalid("cache value", e.to_string()))?;
-    envelope::seal(Codec::Postcard, &body)
+    body.map_err(|e| memory_core::Error::invalid("cache value", e.to_string()))
+}
+
+fn from_postcard<T: DeserializeOwned>(thing: &dyn std::fmt::Display, body: &[u8]) -> Result<T> {
+    let decoded = postcard::from_bytes(body);
+    decoded.map_err(|e| envelope::damaged(thing, format!("it does not decode: {e}")))
 }
 
 /// What [`encode`] wrote; an error when it is anything else.
@@ -169,8 +196,7 @@ pub(crate) fn decode<T: DeserializeOwned>(
     stored: &[u8],
 ) -> Result<T> {
     match envelope::open(thing, stored)? {
-        (Codec::Postcard, body) => postcard::from_bytes(body)
-            .map_err(|e| envelope::damaged(thing, format!("it does not decode: {e}"))),
+        (Codec::Postcard, body) => from_postcard(thing, body),
         (codec, _) => Err(envelope::damaged(thing, format!("it is {codec:?}, not postcard"))),
     }
 }
