@@ -66,7 +66,7 @@ pub enum Error {
         reason: String,
     },
     /// The database cannot be reached or does not answer in time. Nothing was written.
-    #[error("the database is not available: {reason}")]
+    #[error("the database is not available: {reason}; nothing was written, repeat it in a moment")]
     Unavailable {
         /// What was seen.
         reason: String,

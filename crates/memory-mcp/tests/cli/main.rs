@@ -9,6 +9,8 @@
 //! - `recorded_runs`: the real runs, where they are there
 //! - `verify`: planted damage
 //! - `remote`: a real server behind `--database`, and `copy` to it and back
+//! - `credentials`: tokens and certificates, from the settings down to the server
+//! - `session`: a running `serve` and its one client
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -18,10 +20,12 @@
 
 mod bad_input;
 mod commands;
+mod credentials;
 mod eval;
 mod import_export;
 mod recorded_runs;
 mod remote;
+mod session;
 mod settings;
 mod verify;
 mod world;

@@ -1,11 +1,11 @@
 //! A real server behind `--database`, and `copy` to it and back.
 
-use std::io::Write;
 use std::process::{Command, Stdio};
 
 use memory_testkit::sqld::{Options, Rights, Server, TokenKey};
 use serde_json::{Value, json};
 
+use crate::session::Session;
 use crate::world::{Ran, World, episode, lines, text};
 
 pub(crate) const SAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/samples/runs.jsonl");
@@ -218,30 +218,9 @@ fn the_token_opens_the_server_and_is_shown_nowhere() {
 
 /// Calls tools one after the other, in one session; each with its structured result.
 pub(crate) fn call(world: &World, settings: &[&str], calls: &[(&str, Value)]) -> Vec<Value> {
-    let mut command = world.command(&[&["serve"], settings].concat());
-    let mut serve = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut input = serve.stdin.take().unwrap();
-    let mut output = std::io::BufReader::new(serve.stdout.take().unwrap());
-    let mut ask = |message: Value| {
-        writeln!(input, "{message}").unwrap();
-        let mut line = String::new();
-        std::io::BufRead::read_line(&mut output, &mut line).unwrap();
-        serde_json::from_str::<Value>(&line).unwrap_or_else(|e| panic!("{e}: {line:?}"))
-    };
-    ask(json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
-        "protocolVersion": "2025-06-18", "capabilities": {},
-        "clientInfo": { "name": "test", "version": "1" },
-    } }));
-    let results = calls.iter().map(|(tool, arguments)| {
-        let params = json!({ "name": tool, "arguments": arguments });
-        let answer = ask(json!({
-            "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params,
-        }));
-        answer["result"].clone()
-    });
-    let results = results.collect();
-    drop(input);
-    assert!(serve.wait().unwrap().success());
+    let mut session = Session::start(world, settings);
+    let results = calls.iter().map(|(tool, arguments)| session.call(tool, arguments)).collect();
+    session.end();
     results
 }
 

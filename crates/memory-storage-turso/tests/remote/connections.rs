@@ -28,6 +28,29 @@ async fn every_batch_is_one_request_and_no_new_connection_is_made_for_a_thousand
     assert_eq!(count(&db).await, 500);
 }
 
+/// Where the client's tasks run beside the caller's, a call could begin before the connection of the
+/// one before it is free again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn thousands_of_calls_on_many_threads_share_the_first_connection() {
+    let Some(server) = Server::start(Options::default()) else { return };
+    let proxy = FaultProxy::start(server.address()).await;
+    for compression in [false, true] {
+        let db = RemoteTransport::new(RemoteConfig { compression, ..config(proxy.url()) }).unwrap();
+        count_one(&db).await;
+        let before = proxy.counts();
+        for _ in 0..2000 {
+            count_one(&db).await;
+        }
+        let after = proxy.counts();
+        assert_eq!(after.requests - before.requests, 2000);
+        assert_eq!(after.connections - before.connections, 0, "compression: {compression}");
+    }
+}
+
+async fn count_one(db: &RemoteTransport) {
+    db.run(read(vec![Statement::new("SELECT 1", vec![])])).await.unwrap();
+}
+
 #[tokio::test]
 async fn connections_cut_while_idle_and_restarts_are_invisible() {
     let Some(mut server) = Server::start(Options::default()) else { return };

@@ -17,7 +17,7 @@ use crate::config;
 /// What a call may take beyond its deadline before we call it hanging, on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Saves and reads in turn under each fault that passes.
+/// Saves and reads under each fault, half of each.
 const OPERATIONS: usize = 20;
 
 fn impatient(url: String) -> RemoteConfig {
@@ -49,7 +49,8 @@ impl World {
     /// A store that knows the server, with the faults still to come.
     async fn store(&self, config: RemoteConfig) -> Arc<TursoStore> {
         let store = Arc::new(TursoStore::connect(config).unwrap());
-        store.ready().await.unwrap();
+        let known = async { while store.ready().await.is_err() {} };
+        ended("the first connection", known).await;
         store
     }
 
@@ -160,15 +161,35 @@ async fn a_fault_that_passes_costs_a_retry_and_no_error() {
 async fn a_fault_that_stays_ends_every_call_in_time_with_the_right_error() {
     under_each_fault(async |world, fault, writes| {
         let proxy = world.proxy().await;
-        let store = world.store(impatient(proxy.url())).await;
         let known = world.episode(0);
-        save(&*store, &known, 0).await.unwrap();
+        save(&*world.store(config(proxy.url())).await, &known, 0).await.unwrap();
         writes.acknowledged.push(known.clone());
+        let mut config = impatient(proxy.url());
+        match fault {
+            // Slow, and no failure.
+            Fault::SlowClose(_) => config.deadline = PATIENCE / 2,
+            Fault::EndlessBody => config.max_response_bytes = 1 << 20,
+            _ => {
+                config.request_timeout = Duration::from_millis(300);
+                config.deadline = Duration::from_millis(700);
+            }
+        }
+        let mut store = world.store(config.clone()).await;
         proxy.fault_all(Some(fault));
-        for n in 1..=2 {
+        for n in 1..=OPERATIONS / 2 {
+            // A client that saw half of its last requests fail would rightly stop asking.
+            if n == OPERATIONS / 4 + 1 {
+                proxy.fault_all(None);
+                store = world.store(config.clone()).await;
+                proxy.fault_all(Some(fault));
+            }
             let episode = world.episode(n);
-            let saved = ended("save", save(&*store, &episode, 0)).await;
-            let got = ended("read", read(&store, &known, n)).await;
+            let saving = ended("save", save(&*store, &episode, 0));
+            let reading = ended("read", read(&store, &known, n));
+            let (saved, got) = futures::join!(saving, reading);
+            for error in [saved.as_ref().err(), got.as_ref().err()].into_iter().flatten() {
+                assert_says_what_to_do(error);
+            }
             match (fault, saved, got) {
                 (Fault::SlowClose(_), Ok(_), Ok(())) => writes.acknowledged.push(episode),
                 // The server cannot have seen it.
@@ -194,6 +215,22 @@ async fn a_fault_that_stays_ends_every_call_in_time_with_the_right_error() {
         }
     })
     .await;
+}
+
+/// Whether to repeat the call, and whether the write may have happened, is in the words as well as in
+/// the type.
+fn assert_says_what_to_do(error: &Error) {
+    let said = error.to_string();
+    let (retryable, words) = match error {
+        Error::Unknown { .. } => {
+            (true, ["outcome of the write is unknown", "repeat it with the same id"])
+        }
+        Error::Unavailable { .. } => (true, ["not available", "nothing was written, repeat it"]),
+        Error::Refused { .. } => (false, ["bytes", "raise max_response_bytes"]),
+        other => panic!("{other}"),
+    };
+    assert_eq!(error.is_retryable(), retryable, "{said}");
+    assert!(words.iter().all(|words| said.contains(words)), "{said}");
 }
 
 #[tokio::test]
@@ -231,7 +268,8 @@ async fn an_open_circuit_sends_nothing_and_closes_when_the_server_is_back() {
 }
 
 fn is_rejection(e: &Error) -> bool {
-    matches!(e, Error::Unavailable { reason } if reason.contains("next try"))
+    matches!(e, Error::Unavailable { reason }
+        if reason.contains("next try") && reason.contains("broke"))
 }
 
 #[tokio::test]

@@ -32,6 +32,17 @@ struct Circuit {
     generation: u64,
     /// How long the next open period lasts.
     open_for: Duration,
+    /// The failure that opened it last.
+    cause: String,
+}
+
+/// No request may pass now.
+#[derive(Debug)]
+pub(super) struct Rejection {
+    /// For about this long.
+    pub(super) wait: Duration,
+    /// What the last request that was sent failed of.
+    pub(super) cause: String,
 }
 
 #[derive(Debug)]
@@ -53,44 +64,33 @@ const CLOSED: State = State::Closed { in_a_row: 0, history: 0, seen: 0 };
 
 impl Breaker {
     pub(super) fn new(config: BreakerConfig, metrics: Arc<RemoteMetrics>) -> Self {
-        let circuit = Circuit { state: CLOSED, generation: 0, open_for: config.open_for };
+        let open_for = config.open_for;
+        let circuit = Circuit { state: CLOSED, generation: 0, open_for, cause: String::new() };
         Breaker { config, circuit: Mutex::new(circuit), metrics }
     }
 
-    /// Lets a request pass; its outcome is to be reported to the pass. `Err`: none may pass, for
-    /// about this long.
-    pub(super) fn admit(&self) -> Result<Pass<'_>, Duration> {
+    /// Lets a request pass; its outcome is to be reported to the pass.
+    pub(super) fn admit(&self) -> Result<Pass<'_>, Rejection> {
         let mut circuit = self.lock();
-        match circuit.state {
-            State::Closed { .. } => {}
-            State::Open { until } => {
-                let left = until.saturating_duration_since(Instant::now());
-                if !left.is_zero() {
-                    return Err(left);
-                }
-                self.change(&mut circuit, State::HalfOpen);
-            }
-            State::HalfOpen => return Err(Duration::ZERO),
+        circuit.rejection()?;
+        if matches!(circuit.state, State::Open { .. }) {
+            self.change(&mut circuit, State::HalfOpen);
         }
         Ok(Pass { breaker: self, generation: circuit.generation, reported: false })
     }
 
     /// Like [`admit`](Self::admit), without taking the place of a probe.
-    pub(super) fn check(&self) -> Result<(), Duration> {
-        match self.lock().state {
-            State::Closed { .. } => Ok(()),
-            State::HalfOpen => Err(Duration::ZERO),
-            State::Open { until } => {
-                let left = until.saturating_duration_since(Instant::now());
-                if left.is_zero() { Ok(()) } else { Err(left) }
-            }
-        }
+    pub(super) fn check(&self) -> Result<(), Rejection> {
+        self.lock().rejection()
     }
 
-    fn report(&self, generation: u64, outcome: Outcome) {
+    fn report(&self, generation: u64, outcome: Outcome, cause: &str) {
         let mut circuit = self.lock();
         if circuit.generation != generation {
             return;
+        }
+        if outcome == Outcome::Failure {
+            cause.clone_into(&mut circuit.cause);
         }
         match (&mut circuit.state, outcome) {
             (State::Closed { .. }, Outcome::Cancelled) | (State::Open { .. }, _) => {}
@@ -141,6 +141,20 @@ impl Breaker {
     }
 }
 
+impl Circuit {
+    fn rejection(&self) -> Result<(), Rejection> {
+        let wait = match self.state {
+            State::Closed { .. } => return Ok(()),
+            State::HalfOpen => Duration::ZERO,
+            State::Open { until } => match until.saturating_duration_since(Instant::now()) {
+                Duration::ZERO => return Ok(()),
+                left => left,
+            },
+        };
+        Err(Rejection { wait, cause: self.cause.clone() })
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     Success,
@@ -158,18 +172,23 @@ pub(super) struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// How the request ended: `healthy` when a working server answered, whatever it said.
-    pub(super) fn report(mut self, healthy: bool) {
+    /// A working server answered, whatever it said.
+    pub(super) fn healthy(mut self) {
         self.reported = true;
-        let outcome = if healthy { Outcome::Success } else { Outcome::Failure };
-        self.breaker.report(self.generation, outcome);
+        self.breaker.report(self.generation, Outcome::Success, "");
+    }
+
+    /// No working server answered; `cause` is for whoever is rejected because of it.
+    pub(super) fn failed(mut self, cause: &str) {
+        self.reported = true;
+        self.breaker.report(self.generation, Outcome::Failure, cause);
     }
 }
 
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
         if !self.reported {
-            self.breaker.report(self.generation, Outcome::Cancelled);
+            self.breaker.report(self.generation, Outcome::Cancelled, "");
         }
     }
 }
@@ -190,7 +209,8 @@ mod tests {
     }
 
     fn request(breaker: &Breaker, healthy: bool) {
-        breaker.admit().unwrap().report(healthy);
+        let pass = breaker.admit().unwrap();
+        if healthy { pass.healthy() } else { pass.failed("refused") }
     }
 
     #[tokio::test(start_paused = true)]
@@ -202,15 +222,16 @@ mod tests {
         assert_eq!(state(&breaker), 0);
         request(&breaker, false);
         assert_eq!(state(&breaker), 2);
-        assert_eq!(breaker.admit().unwrap_err(), OPEN);
+        assert_eq!(breaker.admit().unwrap_err().wait, OPEN);
         tokio::time::advance(OPEN - Duration::from_millis(1)).await;
-        assert_eq!(breaker.admit().unwrap_err(), Duration::from_millis(1));
+        let rejection = breaker.admit().unwrap_err();
+        assert_eq!((rejection.wait, rejection.cause), (Duration::from_millis(1), "refused".into()));
         tokio::time::advance(Duration::from_millis(1)).await;
         assert!(breaker.check().is_ok());
         let probe = breaker.admit().unwrap();
         assert_eq!(state(&breaker), 1);
         assert!(breaker.admit().is_err() && breaker.check().is_err(), "one probe at a time");
-        probe.report(true);
+        probe.healthy();
         assert_eq!(state(&breaker), 0);
         // Counting began anew.
         request(&breaker, false);
@@ -224,7 +245,7 @@ mod tests {
         (0..3).for_each(|_| request(&breaker, false));
         let mut periods = Vec::new();
         for _ in 0..8 {
-            let left = breaker.admit().unwrap_err();
+            let left = breaker.admit().unwrap_err().wait;
             periods.push(left.as_secs());
             tokio::time::advance(left).await;
             request(&breaker, false);
@@ -234,7 +255,7 @@ mod tests {
         tokio::time::advance(32 * OPEN).await;
         request(&breaker, true);
         (0..3).for_each(|_| request(&breaker, false));
-        assert_eq!(breaker.admit().unwrap_err(), OPEN, "a recovery forgets the long periods");
+        assert_eq!(breaker.admit().unwrap_err().wait, OPEN, "a recovery forgets the long periods");
     }
 
     #[tokio::test(start_paused = true)]
@@ -253,12 +274,12 @@ mod tests {
         let breaker = breaker();
         let late: Vec<_> = (0..3).map(|_| breaker.admit().unwrap()).collect();
         (0..3).for_each(|_| request(&breaker, false));
-        late.into_iter().for_each(|pass| pass.report(true));
+        late.into_iter().for_each(Pass::healthy);
         assert_eq!(state(&breaker), 2);
         tokio::time::advance(OPEN).await;
         drop(breaker.admit().unwrap());
         let probe = breaker.admit().expect("the next call is the probe");
-        probe.report(true);
+        probe.healthy();
         assert_eq!(state(&breaker), 0);
     }
 }

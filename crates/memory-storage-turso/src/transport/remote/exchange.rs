@@ -8,7 +8,7 @@ use bytes::Bytes;
 use memory_core::{Error, Result};
 use tokio::time::{Instant, sleep};
 
-use super::breaker::Breaker;
+use super::breaker::{Breaker, Rejection};
 use super::config::RemoteConfig;
 use super::failure::Failure;
 use super::hrana::{self, Answer, Encoded};
@@ -71,18 +71,21 @@ impl Exchange {
         let mut attempt = 0;
         loop {
             // While the circuit is open nobody is to wait for a permit.
-            self.breaker.check().map_err(|wait| self.rejected(access, may_be_applied, wait))?;
+            self.breaker.check().map_err(|r| self.rejected(access, may_be_applied, &r))?;
             let permit = match access {
                 Access::Read => Some(self.limit.acquire(deadline).await?),
                 Access::Write => None,
             };
             let pass = self.breaker.admit();
-            let pass = pass.map_err(|wait| self.rejected(access, may_be_applied, wait))?;
+            let pass = pass.map_err(|r| self.rejected(access, may_be_applied, &r))?;
             let outcome = match &body {
                 Some(body) => self.attempt(access, count, body.clone(), deadline).await,
                 None => self.attempt_in_steps(access, batches, asked, deadline).await,
             };
-            pass.report(!outcome.as_ref().is_err_and(Failure::is_outage));
+            match &outcome {
+                Err(failure) if failure.is_outage() => pass.failed(&failure.reason()),
+                _ => pass.healthy(),
+            }
             if let Some(permit) = permit {
                 permit.report(outcome.as_ref().is_err_and(Failure::is_congestion));
             }
@@ -123,8 +126,8 @@ impl Exchange {
         deadline: Instant,
     ) -> Result<Answer, Failure> {
         let deadline = deadline.min(Instant::now() + self.config.request_timeout);
-        let client = self.http.client().map_err(Failure::Final)?;
-        let body = self.http.post(&client, body, deadline).await?;
+        let wire = self.http.wire().map_err(Failure::Final)?;
+        let body = self.http.post(&wire, body, deadline).await?;
         hrana::answer(access, count, &body)
     }
 
@@ -174,10 +177,11 @@ impl Exchange {
         allowed
     }
 
-    fn rejected(&self, access: Access, may_be_applied: bool, wait: Duration) -> Error {
+    fn rejected(&self, access: Access, may_be_applied: bool, rejection: &Rejection) -> Error {
         self.metrics.rejected.increment();
+        let Rejection { wait, cause } = rejection;
         let ms = wait.as_millis();
-        let reason = format!("it did not answer several times; the next try is in {ms} ms");
+        let reason = format!("it failed several times, last: {cause}; the next try is in {ms} ms");
         Failure::Unreachable(reason).into_error(access, may_be_applied)
     }
 }

@@ -1,5 +1,7 @@
 //! How one request can fail, and what that lets us do next.
 
+use std::borrow::Cow;
+
 use memory_core::Error;
 use memory_core::error::excerpt;
 
@@ -55,7 +57,7 @@ impl Failure {
     /// What the caller is told. `may_be_applied` when an earlier try of the same batch was lost.
     pub(super) fn into_error(self, access: Access, may_be_applied: bool) -> Error {
         if access == Access::Write && (may_be_applied || self.may_be_applied()) {
-            return Error::Unknown { reason: self.reason() };
+            return Error::Unknown { reason: self.reason().into_owned() };
         }
         match self {
             Failure::Final(error) => error,
@@ -74,15 +76,16 @@ impl Failure {
         }
     }
 
-    fn reason(self) -> String {
+    /// What happened, in words.
+    pub(super) fn reason(&self) -> Cow<'_, str> {
         match self {
             Failure::Unreachable(reason)
             | Failure::Lost(reason)
             | Failure::Throttled(reason)
             | Failure::Contended(reason)
             | Failure::Unauthorized(reason)
-            | Failure::TooLarge(reason) => reason,
-            Failure::Final(error) => error.to_string(),
+            | Failure::TooLarge(reason) => reason.into(),
+            Failure::Final(error) => error.to_string().into(),
         }
     }
 

@@ -10,9 +10,12 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, Response, StatusCode, Url, redirect};
 use rustls::ClientConfig;
 use tokio::time::{Instant, timeout_at};
+use tower::ServiceBuilder;
+use tower::filter::AsyncFilterLayer;
 use tower::util::MapResponseLayer;
 
 use super::config::RemoteConfig;
+use super::connections::{Connections, keeps};
 use super::failure::Failure;
 use super::metrics::RemoteMetrics;
 use super::token::Token;
@@ -32,8 +35,15 @@ pub(super) struct Http {
     tls: ClientConfig,
     token: Token,
     /// With the time it was made; replaced when its connections have grown old.
-    client: Mutex<(Instant, Client)>,
+    wire: Mutex<(Instant, Wire)>,
     metrics: Arc<RemoteMetrics>,
+}
+
+/// A client and what is known of its connections.
+#[derive(Debug, Clone)]
+pub(super) struct Wire {
+    client: Client,
+    connections: Arc<Connections>,
 }
 
 impl Http {
@@ -43,24 +53,23 @@ impl Http {
         let token = Token::new(&config.token, token)?;
         let path = format!("{}/{}", url.path().trim_end_matches('/'), hrana::PATH);
         url.set_path(&path);
-        let client = client(config, &tls, &metrics)?;
-        let client = Mutex::new((Instant::now(), client));
-        Ok(Http { url, config: config.clone(), tls, token, client, metrics })
+        let wire = Mutex::new((Instant::now(), Wire::new(config, &tls, &metrics)?));
+        Ok(Http { url, config: config.clone(), tls, token, wire, metrics })
     }
 
     /// Sends `body` and reads the answer, by `deadline`. A refused token is replaced and the request
     /// sent again when there is a newer one.
     pub(super) async fn post(
         &self,
-        client: &Client,
+        wire: &Wire,
         body: Bytes,
         deadline: Instant,
     ) -> Result<Bytes, Failure> {
         let shown = self.token.header().map_err(Failure::Final)?;
-        match self.post_once(client, body.clone(), shown.clone(), deadline).await {
+        match self.post_once(wire, body.clone(), shown.clone(), deadline).await {
             Err(Failure::Unauthorized(_)) if self.token.replaced(shown.as_ref()) => {
                 let shown = self.token.header().map_err(Failure::Final)?;
-                self.post_once(client, body, shown, deadline).await
+                self.post_once(wire, body, shown, deadline).await
             }
             other => other,
         }
@@ -68,14 +77,14 @@ impl Http {
 
     async fn post_once(
         &self,
-        client: &Client,
+        wire: &Wire,
         body: Bytes,
         token: Option<HeaderValue>,
         deadline: Instant,
     ) -> Result<Bytes, Failure> {
         self.metrics.requests.increment();
         self.metrics.bytes_sent.add(body.len() as u64);
-        let answer = timeout_at(deadline, self.exchange(client, body, token)).await;
+        let answer = timeout_at(deadline, self.exchange(wire, body, token)).await;
         let answer = answer.unwrap_or_else(|_| {
             Err(Failure::Lost(format!("{} did not answer in time", self.config.url)))
         })?;
@@ -85,19 +94,26 @@ impl Http {
 
     async fn exchange(
         &self,
-        client: &Client,
+        wire: &Wire,
         body: Bytes,
         token: Option<HeaderValue>,
     ) -> Result<Bytes, Failure> {
-        let mut request = client.post(self.url.clone()).header(CONTENT_TYPE, "application/json");
+        let url = self.url.clone();
+        let mut request = wire.client.post(url).header(CONTENT_TYPE, "application/json");
         if let Some(token) = token {
             request = request.header(AUTHORIZATION, token);
         }
+        let call = wire.connections.call();
         let answer = request.body(body).send().await.map_err(|e| self.failure(&e))?;
+        let keeps = keeps(&answer);
         if answer.status() != StatusCode::OK {
             return Err(refusal(answer).await);
         }
-        read(answer, self.config.max_response_bytes).await.map_err(|e| match e {
+        let body = read(answer, self.config.max_response_bytes).await;
+        if body.is_ok() {
+            call.ended(keeps);
+        }
+        body.map_err(|e| match e {
             ReadError::TooLarge => {
                 let limit = self.config.max_response_bytes;
                 Failure::TooLarge(format!(
@@ -129,48 +145,58 @@ impl Http {
     }
 
     /// What sends the requests of one operation.
-    pub(super) fn client(&self) -> Result<Client> {
+    pub(super) fn wire(&self) -> Result<Wire> {
         if self.config.idle_timeout.is_zero() {
-            return client(&self.config, &self.tls, &self.metrics);
+            return Wire::new(&self.config, &self.tls, &self.metrics);
         }
-        let mut current = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.wire.lock().unwrap_or_else(PoisonError::into_inner);
         let (made, _) = &*current;
         if made.elapsed() > self.config.max_connection_age {
-            *current = (Instant::now(), client(&self.config, &self.tls, &self.metrics)?);
+            let wire = Wire::new(&self.config, &self.tls, &self.metrics)?;
+            *current = (Instant::now(), wire);
         }
         Ok(current.1.clone())
     }
 }
 
-fn client(
-    config: &RemoteConfig,
-    tls: &ClientConfig,
-    metrics: &Arc<RemoteMetrics>,
-) -> Result<Client> {
-    let metrics = metrics.clone();
-    let count = MapResponseLayer::new(move |connection| {
-        metrics.connections.increment();
-        connection
-    });
-    Client::builder()
-        .tls_backend_preconfigured(tls.clone())
-        .http1_only()
-        .tcp_nodelay(true)
-        .tcp_keepalive(TCP_KEEPALIVE)
-        .connect_timeout(config.connect_timeout)
-        .connector_layer(count)
-        // Zero: the client is an operation's own, and its connection ends with it.
-        .pool_idle_timeout((!config.idle_timeout.is_zero()).then_some(config.idle_timeout))
-        .gzip(config.compression)
-        // A token is for this server, not for where it may point.
-        .redirect(redirect::Policy::none())
-        // Settings come from the configuration, not from the environment.
-        .no_proxy()
-        .build()
-        .map_err(|e| Error::Refused {
-            problem: format!("the HTTP client cannot be set up: {}", root_cause(&e)),
-            hint: "check the TLS settings".into(),
-        })
+impl Wire {
+    fn new(
+        config: &RemoteConfig,
+        tls: &ClientConfig,
+        metrics: &Arc<RemoteMetrics>,
+    ) -> Result<Self> {
+        let connections = Arc::new(Connections::new(metrics.clone()));
+        let (asked, made) = (connections.clone(), connections.clone());
+        let watch = ServiceBuilder::new()
+            .layer(MapResponseLayer::new(move |connection| {
+                made.opened();
+                connection
+            }))
+            .layer(AsyncFilterLayer::new(move |address| {
+                let asked = asked.clone();
+                async move { asked.may_open().await.map(|()| address) }
+            }));
+        let client = Client::builder()
+            .tls_backend_preconfigured(tls.clone())
+            .http1_only()
+            .tcp_nodelay(true)
+            .tcp_keepalive(TCP_KEEPALIVE)
+            .connect_timeout(config.connect_timeout)
+            .connector_layer(watch)
+            // Zero: the client is an operation's own, and its connection ends with it.
+            .pool_idle_timeout((!config.idle_timeout.is_zero()).then_some(config.idle_timeout))
+            .gzip(config.compression)
+            // A token is for this server, not for where it may point.
+            .redirect(redirect::Policy::none())
+            // Settings come from the configuration, not from the environment.
+            .no_proxy()
+            .build()
+            .map_err(|e| Error::Refused {
+                problem: format!("the HTTP client cannot be set up: {}", root_cause(&e)),
+                hint: "check the TLS settings".into(),
+            })?;
+        Ok(Wire { client, connections })
+    }
 }
 
 enum ReadError {

@@ -3,6 +3,7 @@
 //! - `config`, `url`: what can be set
 //! - `hrana`: a batch as a request, an answer as results
 //! - `http`, `tls`, `token`: one client with kept connections, whom it trusts, who it is
+//! - `connections`: none is opened while one is about to be free
 //! - `exchange`: a request with retries under a deadline; `failure`: what can go wrong
 //! - `stream`: a request for every statement, where that is asked for
 //! - `retry`, `breaker`, `limit`: when to try again, when not to ask, how much to ask at a time
@@ -11,6 +12,7 @@
 
 mod breaker;
 mod config;
+mod connections;
 mod exchange;
 mod failure;
 mod gather;

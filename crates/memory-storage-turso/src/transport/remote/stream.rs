@@ -7,19 +7,18 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::Client;
 use tokio::time::Instant;
 
 use super::failure::Failure;
 use super::hrana::{self, Answer, Encoded};
-use super::http::Http;
+use super::http::{Http, Wire};
 use crate::batch::{Access, StatementResult};
 
 /// A stream on the server, from its first request on.
 pub(super) struct Stream<'a> {
     http: &'a Http,
     /// The same for all requests, so that they share a connection where none is kept for longer.
-    client: Client,
+    wire: Wire,
     request_timeout: Duration,
     deadline: Instant,
     /// The newest state of the database known of.
@@ -35,8 +34,8 @@ impl<'a> Stream<'a> {
         deadline: Instant,
         seen: Option<u64>,
     ) -> Result<Self, Failure> {
-        let client = http.client().map_err(Failure::Final)?;
-        Ok(Stream { http, client, request_timeout, deadline, seen, baton: None })
+        let wire = http.wire().map_err(Failure::Final)?;
+        Ok(Stream { http, wire, request_timeout, deadline, seen, baton: None })
     }
 
     /// Runs `batches` in one transaction.
@@ -93,6 +92,6 @@ impl<'a> Stream<'a> {
         let baton = self.baton.take();
         let body = hrana::step(baton.as_deref(), statement, last, self.seen);
         let deadline = self.deadline.min(Instant::now() + self.request_timeout);
-        self.http.post(&self.client, body.into(), deadline).await
+        self.http.post(&self.wire, body.into(), deadline).await
     }
 }
