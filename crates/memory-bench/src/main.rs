@@ -2,6 +2,7 @@
 //!
 //! - `memory-bench figures`: the binary as a process, and the library on a local file
 //! - `memory-bench remote`: a real libSQL server at a distance, everything on against everything off
+//! - `memory-bench restart`: the part of it about a server that dies and comes back
 //!
 //! # Layout
 //!
@@ -46,6 +47,8 @@ enum Command {
     Figures(Figures),
     /// A libSQL server 20 ms away: everything on against everything off.
     Remote(Remote),
+    /// The part of `remote` about many clients and a server that dies and comes back.
+    Restart(Remote),
     /// One part of `figures`, which needs a process of its own: what a million reads through the cache
     /// leave resident.
     #[command(hide = true)]
@@ -78,11 +81,18 @@ struct Remote {
     quick: bool,
 }
 
+impl Remote {
+    fn effort(&self) -> &'static remote::Effort {
+        if self.quick { &remote::Effort::QUICK } else { &remote::Effort::FULL }
+    }
+}
+
 #[tokio::main]
 async fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Figures(args) => figures(args).await,
         Command::Remote(args) => remote(args).await,
+        Command::Restart(args) => restart(args).await,
         Command::Resident => {
             let cache::Resident { beyond, given_back, file } = cache::resident()?;
             println!("{beyond} {given_back} {file}");
@@ -125,8 +135,7 @@ fn resident(own: &Path) -> Result<[Figure; 3]> {
 }
 
 async fn remote(args: Remote) -> Result<()> {
-    let effort = if args.quick { remote::Effort::QUICK } else { remote::Effort::FULL };
-    let report = remote::measure(&effort).await?;
+    let report = remote::measure(args.effort()).await?;
     let json = serde_json::to_string_pretty(&report)?;
     let markdown = remote::markdown(&report);
     if let Some(dir) = &args.report {
@@ -134,9 +143,20 @@ async fn remote(args: Remote) -> Result<()> {
         write(&dir.join("remote.json"), &json)?;
         write(&dir.join("remote.md"), &markdown)?;
         write(&dir.join("burst.svg"), &remote::burst_plot(&report)?)?;
-        write(&dir.join("restart.svg"), &remote::restart_plot(&report)?)?;
+        write(&dir.join("restart.svg"), &remote::restart_plot(&report.restart)?)?;
     }
     println!("{}", if args.json { json } else { markdown });
+    Ok(())
+}
+
+async fn restart(args: Remote) -> Result<()> {
+    let runs = remote::restarts(args.effort()).await?;
+    if let Some(dir) = &args.report {
+        std::fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
+        write(&dir.join("restart.svg"), &remote::restart_plot(&runs)?)?;
+    }
+    let json = serde_json::to_string_pretty(&runs)?;
+    println!("{}", if args.json { json } else { remote::restart_markdown(&runs) });
     Ok(())
 }
 

@@ -32,6 +32,11 @@ pub struct TursoConfig {
     /// Write batches that may wait; beyond it calls are refused early with
     /// [`Error::Overloaded`].
     pub queue: usize,
+    /// Writes that wait are committed together, so many batches at most in one commit; 1 commits each
+    /// by itself.
+    pub max_group: usize,
+    /// Parts of one large call that are worked on side by side; 1 does one after the other.
+    pub parallel_chunks: usize,
     /// How long a write waits for other processes' writes before it gives up.
     pub busy_timeout: Duration,
     /// How new payloads are encoded. Every codec stays readable.
@@ -46,6 +51,8 @@ impl Default for TursoConfig {
             readers: 4,
             statement_cache: 64,
             queue: 10_000,
+            max_group: 512,
+            parallel_chunks: 4,
             busy_timeout: Duration::from_secs(30),
             codec: Codec::MessagePack,
         }
@@ -70,6 +77,8 @@ impl TursoConfig {
         within("readers", self.readers, 1, 256)?;
         within("statement_cache", self.statement_cache, 1, 10_000)?;
         within("queue", self.queue, 1, 1_000_000)?;
+        within("max_group", self.max_group, 1, 10_000)?;
+        within("parallel_chunks", self.parallel_chunks, 1, 64)?;
         if self.path.file_name().is_none() {
             let problem = format!("{} names no file", self.path.display());
             return Err(Error::invalid("path", problem));

@@ -31,8 +31,12 @@ const MAX_BATCH_BYTES: usize = 8 * 1024 * 1024;
 /// Writes in one batch, for the same reason.
 const MAX_BATCH_WRITES: usize = 1000;
 
-/// Batches of one call that the transport knows of at a time.
-const CHUNKS_AT_A_TIME: usize = 2;
+/// Batches of writes of one call that the transport knows of at a time: it commits one, and meanwhile
+/// the next is made ready. More would only wait.
+const MAX_WRITES_AT_A_TIME: usize = 2;
+
+/// Episodes in one read: of 40 KB each, they stay within the 10 MB a server answers with.
+const MAX_READ_IDS: usize = 250;
 
 /// Writes from which on encoding and analyzing them is worth another thread.
 const MANY_WRITES: usize = 16;
@@ -45,6 +49,8 @@ const MANY_IDS: usize = 8;
 pub struct TursoStore {
     database: Database,
     codec: Codec,
+    /// Parts of one large call that are worked on side by side.
+    parallel_chunks: usize,
     metrics: Arc<Metrics>,
     /// The state of the file when the feed was last read, and where it stood.
     feed: Mutex<Option<(i64, Watermark)>>,
@@ -63,9 +69,10 @@ impl TursoStore {
     pub async fn open(config: TursoConfig) -> Result<Self> {
         let metrics = Arc::new(Metrics::default());
         let (codec, name) = (config.codec, config.path.display().to_string());
+        let parallel_chunks = config.parallel_chunks;
         let opened = metrics.clone();
         let local = offload(move || LocalTransport::open(config, opened)).await??;
-        let store = Self::over(Transport::Local(local), name, codec, metrics);
+        let store = Self::over(Transport::Local(local), name, codec, parallel_chunks, metrics);
         store.ready().await?;
         Ok(store)
     }
@@ -80,14 +87,22 @@ impl TursoStore {
     /// cannot be read.
     pub fn connect(config: RemoteConfig) -> Result<Self> {
         let (codec, name) = (config.codec, config.url.to_string());
+        let parallel_chunks = config.parallel_chunks;
         let remote = RemoteTransport::new(config)?;
-        Ok(Self::over(Transport::Remote(remote), name, codec, Arc::default()))
+        let transport = Transport::Remote(remote);
+        Ok(Self::over(transport, name, codec, parallel_chunks, Arc::default()))
     }
 
-    fn over(transport: Transport, name: String, codec: Codec, metrics: Arc<Metrics>) -> Self {
+    fn over(
+        transport: Transport,
+        name: String,
+        codec: Codec,
+        parallel_chunks: usize,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let rider = matches!(transport, Transport::Remote(_)).then(Rider::default);
         let database = Database::new(transport, name);
-        TursoStore { database, codec, metrics, feed: Mutex::new(None), rider }
+        TursoStore { database, codec, parallel_chunks, metrics, feed: Mutex::new(None), rider }
     }
 
     /// Waits until the database was reached and has this build's schema.
@@ -144,12 +159,12 @@ impl TursoStore {
         }
     }
 
-    /// Runs chunks in order: the transport commits one and meanwhile the next is made ready for it.
+    /// Runs chunks in order.
     async fn run_chunks(&self, chunks: Vec<Vec<Plan>>) -> Result<Vec<Vec<Result<Written>>>> {
         let alone = chunks.len() == 1;
         stream::iter(chunks)
             .map(|chunk| self.run_plans(chunk))
-            .buffered(CHUNKS_AT_A_TIME)
+            .buffered(self.parallel_chunks.min(MAX_WRITES_AT_A_TIME))
             .try_collect()
             .await
             // One chunk may have failed without any effect; its neighbours may be written.
@@ -177,6 +192,20 @@ impl TursoStore {
                 Ok(results)
             }
         }
+    }
+
+    async fn get_chunk(
+        &self,
+        scope: &Scope,
+        ids: &[EpisodeId],
+    ) -> Result<Vec<Option<Arc<Episode>>>> {
+        let batch = read::read(vec![episodes::get(scope, ids)]);
+        let results = if ids.len() < MANY_IDS && self.rider.is_none() {
+            self.database.run_short(batch).await?
+        } else {
+            self.run(batch).await?
+        };
+        Ok(episodes::in_order(ids, episodes::assemble(read::rows(results))?))
     }
 
     async fn run_batch(&self, plans: &[Plan]) -> Result<Vec<Result<Written>>> {
@@ -246,16 +275,9 @@ impl EpisodeStore for TursoStore {
     }
 
     async fn get(&self, scope: &Scope, ids: &[EpisodeId]) -> Result<Vec<Option<Arc<Episode>>>> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        let batch = read::read(vec![episodes::get(scope, ids)]);
-        let results = if ids.len() < MANY_IDS && self.rider.is_none() {
-            self.database.run_short(batch).await?
-        } else {
-            self.run(batch).await?
-        };
-        Ok(episodes::in_order(ids, episodes::assemble(read::rows(results))?))
+        let reads: Vec<_> =
+            ids.chunks(MAX_READ_IDS).map(|ids| self.get_chunk(scope, ids)).collect();
+        stream::iter(reads).buffered(self.parallel_chunks).try_concat().await
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Page> {

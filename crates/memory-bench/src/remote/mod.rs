@@ -20,7 +20,7 @@ use std::time::Duration;
 use anyhow::Result;
 use serde::Serialize;
 
-pub(crate) use report::{burst_plot, markdown, restart_plot};
+pub(crate) use report::{burst_plot, markdown, restart_markdown, restart_plot};
 
 use crate::machine::Machine;
 
@@ -83,4 +83,9 @@ pub(crate) async fn measure(effort: &Effort) -> Result<Report> {
         operations,
         compression,
     })
+}
+
+/// Measures what a restart of the server looks like, alone.
+pub(crate) async fn restarts(effort: &Effort) -> Result<Vec<restart::Run>> {
+    restart::measure(&effort.restart).await
 }

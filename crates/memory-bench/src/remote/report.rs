@@ -17,6 +17,14 @@ pub(crate) fn markdown(report: &Report) -> String {
     out
 }
 
+/// The part about restarts.
+pub(crate) fn restart_markdown(runs: &[restart::Run]) -> String {
+    let mut out = String::new();
+    // Writing to a `String` cannot fail.
+    let _ = restarts(&mut out, runs);
+    out
+}
+
 fn write_all(out: &mut String, report: &Report) -> fmt::Result {
     let Report { machine, round_trip_ms, episode_bytes, .. } = report;
     writeln!(out, "# A libSQL server {round_trip_ms} ms away\n")?;
@@ -154,18 +162,19 @@ fn restarts(out: &mut String, runs: &[restart::Run]) -> fmt::Result {
     writeln!(out, "## A server that dies and comes back\n")?;
     writeln!(
         out,
-        "Clients that each read every 100 ms, the server killed for 2 s. A peak is that of \
-         any 50 ms.\n"
+        "Clients that each read every 100 ms, the server killed for 2 s. They notice it within \
+         100 ms of each other, or all at once. A peak is that of any 10 ms.\n"
     )?;
     writeln!(
         out,
-        "| | clients | requests/s before | peak while down | peak once back | failed calls | all served again after |\n\
-         |---|--:|--:|--:|--:|--:|--:|"
+        "| noticed | | clients | requests/s before | peak while down, after 0.25 s | peak once back | failed calls | all served again after |\n\
+         |---|---|--:|--:|--:|--:|--:|--:|"
     )?;
     for run in runs {
         writeln!(
             out,
-            "| {} | {} | {:.0} | {:.0} | {:.0} | {} | {:.2} s |",
+            "| {} | {} | {} | {:.0} | {:.0} | {:.0} | {} | {:.2} s |",
+            if run.together { "at once" } else { "one by one" },
             if run.jitter { "full jitter" } else { "no jitter" },
             run.clients,
             run.usual_rate,
@@ -227,13 +236,13 @@ pub(crate) fn burst_plot(report: &Report) -> Result<String> {
     plot::svg(&title, "time (s)", &panels)
 }
 
-/// Requests over time through a restart, with and without jitter.
-pub(crate) fn restart_plot(report: &Report) -> Result<String> {
+/// Requests over time through a restart that all notice at once, with and without jitter.
+pub(crate) fn restart_plot(restarts: &[restart::Run]) -> Result<String> {
     // One scale for both, so that they can be compared.
-    let counts = report.restart.iter().flat_map(|run| &run.requests);
+    let counts = restarts.iter().filter(|run| run.together).flat_map(|run| &run.requests);
     let highest = counts.max().map_or(0.0, |n| *n as f64) / restart::BIN.as_secs_f64();
     let panel = |jitter, name, color, title| {
-        let run = report.restart.iter().find(|run| run.jitter == jitter);
+        let run = restarts.iter().find(|run| run.together && run.jitter == jitter);
         let run = run.context("no restart was measured")?;
         let points = smooth(&run.requests, 1, restart::BIN.as_secs_f64());
         let marks = vec![
@@ -247,7 +256,7 @@ pub(crate) fn restart_plot(report: &Report) -> Result<String> {
         panel(true, "full jitter", BLUE, "Requests/s, full jitter")?,
         panel(false, "no jitter", ORANGE, "Requests/s, no jitter")?,
     ];
-    let clients = report.restart.first().map_or(0, |run| run.clients);
+    let clients = restarts.first().map_or(0, |run| run.clients);
     let title = format!("{clients} clients through a restart of the server");
     plot::svg(&title, "time (s)", &panels)
 }

@@ -84,6 +84,10 @@ pub struct Database {
     pub statement_cache: usize,
     /// Write batches that may wait before calls are refused.
     pub queue: usize,
+    /// Waiting writes put into one commit, at most.
+    pub max_group: usize,
+    /// Parts of one large call that are worked on side by side.
+    pub parallel_chunks: usize,
     /// How long a write waits for other processes' writes.
     pub busy_timeout_ms: u64,
 }
@@ -114,12 +118,16 @@ pub struct Remote {
     pub queue: usize,
     /// Waiting writes sent in one request, at most.
     pub max_group: usize,
+    /// Send all statements of an operation in one request.
+    pub pipeline: bool,
     /// The largest answer accepted.
     pub max_response_bytes: usize,
     /// The longest first pause before a retry; it doubles with every try.
     pub retry_base_ms: u64,
     /// The longest pause of all.
     pub retry_cap_ms: u64,
+    /// Pause a random part of that.
+    pub retry_jitter: bool,
     /// Retries per request, on average; 0 turns them off.
     pub retry_budget: f64,
     /// Failures in a row after which the server is left alone for a while.

@@ -41,6 +41,8 @@ impl Config {
                 readers: turso.readers,
                 statement_cache: turso.statement_cache,
                 queue: turso.queue,
+                max_group: turso.max_group,
+                parallel_chunks: turso.parallel_chunks,
                 busy_timeout_ms: milliseconds(turso.busy_timeout),
             },
             remote: Remote::of(&RemoteConfig::default()),
@@ -115,6 +117,8 @@ impl Config {
             readers: self.database.readers,
             statement_cache: self.database.statement_cache,
             queue: self.database.queue,
+            max_group: self.database.max_group,
+            parallel_chunks: self.database.parallel_chunks,
             busy_timeout: Duration::from_millis(self.database.busy_timeout_ms),
             codec: self.payload.codec,
         }
@@ -127,6 +131,7 @@ impl Config {
             token,
             ca_file: (ca_file != Path::new("")).then(|| ca_file.clone()),
             codec: self.payload.codec,
+            parallel_chunks: self.database.parallel_chunks,
             ..self.remote.config(url)
         }
     }
@@ -212,9 +217,11 @@ impl Remote {
             max_concurrency: config.max_concurrency,
             queue: config.queue,
             max_group: config.max_group,
+            pipeline: config.pipeline,
             max_response_bytes: config.max_response_bytes,
             retry_base_ms: milliseconds(config.retry.base),
             retry_cap_ms: milliseconds(config.retry.cap),
+            retry_jitter: config.retry.jitter,
             retry_budget: config.retry.budget,
             breaker_failures: config.breaker.failures,
             breaker_open_for_ms: milliseconds(config.breaker.open_for),
@@ -222,7 +229,6 @@ impl Remote {
     }
 
     fn config(&self, url: DatabaseUrl) -> RemoteConfig {
-        let defaults = RemoteConfig::default();
         RemoteConfig {
             url,
             compression: self.compression,
@@ -235,22 +241,51 @@ impl Remote {
             max_concurrency: self.max_concurrency,
             queue: self.queue,
             max_group: self.max_group,
+            pipeline: self.pipeline,
             max_response_bytes: self.max_response_bytes,
             retry: RetryConfig {
                 base: Duration::from_millis(self.retry_base_ms),
                 cap: Duration::from_millis(self.retry_cap_ms),
+                jitter: self.retry_jitter,
                 budget: self.retry_budget,
-                ..defaults.retry
             },
             breaker: BreakerConfig {
                 failures: self.breaker_failures,
                 open_for: Duration::from_millis(self.breaker_open_for_ms),
             },
-            ..defaults
+            ..RemoteConfig::default()
         }
     }
 }
 
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Everything that makes a server fast, turned off by its setting.
+    #[test]
+    fn every_optimization_of_the_connection_can_be_turned_off() {
+        let mut config = Config::defaults("data".into());
+        let remote = &mut config.remote;
+        remote.idle_timeout_ms = 0;
+        remote.warm_connections = 0;
+        (remote.min_concurrency, remote.max_concurrency) = (10, 10);
+        (remote.max_group, remote.pipeline) = (1, false);
+        remote.compression = true;
+        remote.retry_jitter = false;
+        (config.database.max_group, config.database.parallel_chunks) = (1, 1);
+        let server = config.server("http://127.0.0.1:1".into(), TokenSource::None);
+        server.validate().unwrap();
+        assert!(server.idle_timeout.is_zero() && server.warm_connections == 0);
+        assert_eq!((server.min_concurrency, server.max_concurrency), (10, 10));
+        assert!(server.max_group == 1 && !server.pipeline && server.parallel_chunks == 1);
+        assert!(server.compression && !server.retry.jitter);
+        let file = config.file("memory.db".into());
+        file.validate().unwrap();
+        assert_eq!((file.max_group, file.parallel_chunks), (1, 1));
+    }
 }

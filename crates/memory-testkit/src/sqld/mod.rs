@@ -99,6 +99,24 @@ impl Server {
         }
     }
 
+    /// A copy of its data as of now. It is down for a moment.
+    pub fn snapshot(&mut self) -> Snapshot {
+        self.stop();
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        copy_directory(&self.data(), dir.path()).expect("a copy of the data");
+        self.restart();
+        Snapshot(dir)
+    }
+
+    /// Serves what is in `snapshot`, be it its own from earlier or another server's, in place of what
+    /// it has.
+    pub fn restore(&mut self, snapshot: &Snapshot) {
+        self.stop();
+        std::fs::remove_dir_all(self.data()).expect("the data can go");
+        copy_directory(snapshot.0.path(), &self.data()).expect("a copy of the snapshot");
+        self.restart();
+    }
+
     /// `http://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
         format!("http://{}", self.http)
@@ -121,7 +139,7 @@ impl Server {
 
     fn command(&self) -> Command {
         let mut command = Command::new(&self.binary);
-        command.arg("--no-welcome").arg("--db-path").arg(self.dir.path().join("data"));
+        command.arg("--no-welcome").arg("--db-path").arg(self.data());
         command.arg("--http-listen-addr").arg(self.http.to_string());
         // On its default settings this server's write path hangs under concurrent writers.
         command.args(["--checkpoint-interval-s", "60"]);
@@ -152,9 +170,31 @@ impl Server {
         }
     }
 
+    fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
     fn log(&self) -> PathBuf {
         self.dir.path().join("log")
     }
+}
+
+/// The data of a server at one time.
+#[derive(Debug)]
+pub struct Snapshot(TempDir);
+
+fn copy_directory(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_directory(&entry.path(), &to)?;
+        } else {
+            std::fs::copy(entry.path(), to)?;
+        }
+    }
+    Ok(())
 }
 
 impl Drop for Server {

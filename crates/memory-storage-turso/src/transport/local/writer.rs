@@ -19,11 +19,8 @@ use super::sql_error::SqlError;
 use crate::batch::{Statement, StatementResult};
 use crate::metrics::Metrics;
 
-/// Batches in one commit. A group holds the file's write lock: other processes wait for it.
-const MAX_GROUP_BATCHES: usize = 512;
-
-/// Bytes of parameters in one commit, for the same reason, and because a group that fails is kept to
-/// be run again.
+/// Bytes of parameters in one commit. A group holds the file's write lock while other processes wait
+/// for it, and one that fails is kept to be run again.
 const MAX_GROUP_BYTES: usize = 8 * 1024 * 1024;
 
 /// Bytes of parameters that may wait. The count alone would let 10,000 of the largest episodes fill
@@ -159,7 +156,7 @@ impl WriterThread {
         while let Ok(first) = jobs.recv() {
             let mut group = vec![self.taken(first)];
             let mut bytes: usize = group.iter().map(|job| job.bytes).sum();
-            while group.len() < MAX_GROUP_BATCHES
+            while group.len() < self.file.config.max_group
                 && bytes < MAX_GROUP_BYTES
                 && let Ok(next) = jobs.try_recv()
             {

@@ -44,6 +44,8 @@ pub struct RemoteConfig {
     pub queue: usize,
     /// Writes that wait are sent together, so many at most in one request; 1 sends each by itself.
     pub max_group: usize,
+    /// Parts of one large call that are worked on side by side; 1 does one after the other.
+    pub parallel_chunks: usize,
     /// Send all statements of a batch in one request. Off, each is a request of its own, as drivers
     /// do: many times slower over a distance, for comparison and for finding out what a server trips
     /// over.
@@ -75,6 +77,7 @@ impl Default for RemoteConfig {
             max_concurrency: 32,
             queue: 1_000,
             max_group: 256,
+            parallel_chunks: 4,
             pipeline: true,
             max_response_bytes: 16 * 1024 * 1024,
             codec: Codec::MessagePack,
@@ -102,6 +105,7 @@ impl RemoteConfig {
         within("warm_connections", self.warm_connections, 0, 100)?;
         within("queue", self.queue, 1, 1_000_000)?;
         within("max_group", self.max_group, 1, 10_000)?;
+        within("parallel_chunks", self.parallel_chunks, 1, 64)?;
         within("max_response_bytes", self.max_response_bytes, 1 << 16, 1 << 30)?;
         within("breaker.failures", self.breaker.failures as usize, 1, 1_000)?;
         for (name, value) in [
