@@ -60,7 +60,7 @@ pub(crate) struct Report {
     episode_bytes: usize,
     save_load: save_load::SaveLoad,
     burst: Vec<burst::Run>,
-    restart: Vec<restart::Run>,
+    pub(crate) restart: Vec<restart::Run>,
     operations: Vec<counters::Operation>,
     compression: Vec<counters::Compression>,
 }

@@ -152,15 +152,23 @@ async fn recall_is_two_round_trips_at_most() {
 }
 
 #[tokio::test]
-async fn a_thousand_episodes_are_saved_in_two_requests_at_most() {
+async fn a_thousand_episodes_are_saved_in_two_requests_and_read_in_chunks_side_by_side() {
     let Some(world) = World::new().await else { return };
-    let episodes = (0..1000).map(|n| generate::episode(11, n, 4096));
-    let writes = episodes.map(|episode| Write::Save(save_of(&episode, 0))).collect();
+    let episodes: Vec<Episode> = (0..1000).map(|n| generate::episode(11, n, 4096)).collect();
+    let writes = episodes.iter().map(|episode| Write::Save(save_of(episode, 0))).collect();
     let (requests, saved) = world.requests(world.store.write(writes)).await;
     assert!(saved.unwrap().iter().all(Result::is_ok));
     assert!(requests <= 2, "{requests} requests");
     let counts = world.store.counts(&Scope::All).await.unwrap();
     assert_eq!(counts.episodes.values().sum::<u64>(), 1000);
+
+    let mut ids: Vec<_> = episodes.iter().rev().map(|episode| episode.id).collect();
+    ids.insert(333, generate::episode(12, 0, 1).id);
+    let (requests, read) = world.requests(world.store.get(&Scope::All, &ids)).await;
+    assert_eq!(requests, 5, "250 in each");
+    let mut read = read.unwrap();
+    assert!(read.remove(333).is_none(), "nobody saved it");
+    assert!(read.into_iter().flatten().map(Arc::unwrap_or_clone).eq(episodes.into_iter().rev()));
 }
 
 #[tokio::test]
