@@ -192,10 +192,10 @@ async fn a_fault_that_stays_ends_every_call_in_time_with_the_right_error() {
             }
             match (fault, saved, got) {
                 (Fault::SlowClose(_), Ok(_), Ok(())) => writes.acknowledged.push(episode),
-                // The server cannot have seen it.
+                // The server cannot have seen it; nobody knows that who waits for a refusal no longer.
                 (
                     Fault::Status(_),
-                    Err(Error::Unavailable { .. }),
+                    Err(Error::Unavailable { .. } | Error::Unknown { .. }),
                     Err(Error::Unavailable { .. }),
                 ) => {}
                 (Fault::EndlessBody, Err(Error::Unknown { .. }), Err(Error::Refused { .. }))
