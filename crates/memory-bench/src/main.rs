@@ -3,11 +3,13 @@
 //! - `memory-bench figures`: the binary as a process, and the library on a local file
 //! - `memory-bench remote`: a real libSQL server at a distance, everything on against everything off
 //! - `memory-bench restart`: the part of it about a server that dies and comes back
+//! - `memory-bench staleness`: staleness by state and feed, against TTLs; the same on every machine
 //!
 //! # Layout
 //!
 //! - [`process`], [`storage`], [`cache`]: the figures of `figures`
 //! - [`mod@remote`]: the measurements of `remote`
+//! - [`staleness`]: the simulation of `staleness`
 //! - [`figure`]: a named figure with its unit, printed as a table or as JSON
 //! - [`ratio`]: on against off, with an interval
 //! - [`plot`]: curves as an SVG file
@@ -21,6 +23,7 @@ mod plot;
 mod process;
 mod ratio;
 mod remote;
+mod staleness;
 mod storage;
 
 use std::path::{Path, PathBuf};
@@ -53,6 +56,12 @@ enum Command {
     /// leave resident.
     #[command(hide = true)]
     Resident,
+    /// What bounds the age of cached episodes, and what it costs: in virtual time, from a seed.
+    Staleness {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Args)]
@@ -98,6 +107,7 @@ async fn main() -> Result<()> {
             println!("{beyond} {given_back} {file}");
             Ok(())
         }
+        Command::Staleness { json } => staleness(json),
     }
 }
 
@@ -157,6 +167,17 @@ async fn restart(args: Remote) -> Result<()> {
     }
     let json = serde_json::to_string_pretty(&runs)?;
     println!("{}", if args.json { json } else { remote::restart_markdown(&runs) });
+    Ok(())
+}
+
+fn staleness(json: bool) -> Result<()> {
+    let rows = staleness::table();
+    if json {
+        println!("{}", serde_json::to_string_pretty(&rows)?);
+        return Ok(());
+    }
+    println!("{}", staleness::HEAD);
+    rows.iter().for_each(|row| println!("{row}"));
     Ok(())
 }
 

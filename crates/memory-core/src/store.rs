@@ -75,6 +75,12 @@ pub trait EpisodeStore: Send + Sync + 'static {
         std::future::ready(Ok(None))
     }
 
+    /// True while the database cannot be reached and reads are answered from what this machine has,
+    /// which may be older than it should be: whoever shows such answers says so.
+    fn stale_possible(&self) -> bool {
+        false
+    }
+
     /// A page of everything of one kind, ordered by id, for export and copy.
     fn scan(&self, query: &ScanQuery) -> impl Future<Output = Result<ScanPage>> + Send;
 

@@ -12,3 +12,7 @@ pub mod config;
 pub mod http;
 pub mod import;
 pub mod mcp;
+
+/// Said with everything that was read while the database could not be reached.
+const MAY_BE_STALE: &str = "the database cannot be reached: this comes from what this machine has and \
+    may be out of date; listings and searches lack what waits here to be delivered";

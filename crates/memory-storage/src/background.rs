@@ -54,6 +54,7 @@ pub(crate) async fn run<D: EpisodeStore>(storage: Weak<Shared<D>>) {
         if saved_at.elapsed() >= SAVE_HISTORY {
             saved_at = Instant::now();
             shared.cache.save_history();
+            shared.save_report(false);
             sample_if_used(&shared, &mut served).await;
         }
     }

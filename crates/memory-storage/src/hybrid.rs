@@ -1,8 +1,8 @@
 //! Cache-first reads, durable-first writes.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use memory_core::learning::ScoredLesson;
@@ -20,6 +20,7 @@ use crate::check::CacheCheck;
 use crate::metrics::Metrics;
 use crate::pending::{PendingConfig, PendingStore};
 use crate::queries::{Answer, Queries};
+use crate::report::{CacheReport, LastReport};
 use crate::shared::{Shared, place_at};
 
 /// Of the memory budget, the part for results of queries.
@@ -78,6 +79,8 @@ pub struct Freshness {
 
 /// A durable store with a cache in front of it.
 pub struct HybridStorage<D: EpisodeStore = PendingStore> {
+    /// In front of the others: it is dropped first.
+    last_report: LastReport<D>,
     place: Door<D>,
     metrics: Arc<Metrics>,
     background: Background,
@@ -131,7 +134,13 @@ impl<D: EpisodeStore> HybridStorage<D> {
         let metrics = Arc::new(Metrics::default());
         if config.memory_bytes == 0 {
             let background = Background(None);
-            return HybridStorage { place: Door::Straight(durable), metrics, background };
+            let last_report = LastReport(Weak::new());
+            return HybridStorage {
+                last_report,
+                place: Door::Straight(durable),
+                metrics,
+                background,
+            };
         }
         let remote = place == Place::Remote;
         let for_queries = config.memory_bytes / QUERIES;
@@ -144,7 +153,12 @@ impl<D: EpisodeStore> HybridStorage<D> {
         let shared = Arc::new(shared);
         let running = tokio::runtime::Handle::try_current().ok();
         let background = running.map(|rt| rt.spawn(background::run(Arc::downgrade(&shared))));
-        HybridStorage { place: Door::Cached(shared), metrics, background: Background(background) }
+        HybridStorage {
+            last_report: LastReport(Arc::downgrade(&shared)),
+            place: Door::Cached(shared),
+            metrics,
+            background: Background(background),
+        }
     }
 
     /// The store behind the cache.
@@ -164,6 +178,15 @@ impl<D: EpisodeStore> HybridStorage<D> {
     pub fn cache_metrics(&self) -> Option<&CacheMetrics> {
         match &self.place {
             Door::Cached(shared) => Some(shared.cache.metrics()),
+            Door::Straight(_) => None,
+        }
+    }
+
+    /// What the cache did by tier, in this process and in earlier ones on its cache file; `None`
+    /// without a cache. [`CacheReport::of_directory`] tells of all processes.
+    pub fn cache_report(&self) -> Option<CacheReport> {
+        match &self.place {
+            Door::Cached(shared) => Some(shared.report()),
             Door::Straight(_) => None,
         }
     }
@@ -212,6 +235,7 @@ impl<D: EpisodeStore> HybridStorage<D> {
             // Cancelled, as asked for.
             let _ = task.await;
         }
+        drop(self.last_report);
         match self.place {
             Door::Cached(shared) => Arc::try_unwrap(shared).ok().map(|shared| shared.durable),
             Door::Straight(durable) => Some(durable),
@@ -362,6 +386,10 @@ impl<D: EpisodeStore> EpisodeStore for HybridStorage<D> {
 
     async fn changes(&self, since: Option<&Watermark>) -> Result<Changes> {
         self.durable().changes(since).await
+    }
+
+    fn stale_possible(&self) -> bool {
+        self.freshness().stale_possible
     }
 
     async fn scan(&self, query: &ScanQuery) -> Result<ScanPage> {

@@ -11,7 +11,7 @@
 //! - `background`: warm-up, idle polls, memory pressure, history
 //! - [`pending`]: the journal of steps and the outbox in front of a remote database
 //! - [`check`]: comparing what is cached with the database
-//! - [`metrics`]: what the cache did, as counters
+//! - [`metrics`]: what the cache did, as counters; `report`: the same by tier, over all runs
 
 mod background;
 pub mod check;
@@ -21,6 +21,7 @@ pub mod metrics;
 pub mod pending;
 mod pressure;
 mod queries;
+mod report;
 mod shared;
 pub mod single_flight;
 mod writes;
@@ -34,3 +35,4 @@ pub use memory_storage_turso::{
     TursoConfig,
 };
 pub use pending::{PendingConfig, PendingStore, WhenOffline};
+pub use report::{CacheReport, TierReport};

@@ -4,6 +4,7 @@
 //! Any change that becomes known moves that state and so ends every entry at once.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use memory_core::EpisodeId;
@@ -13,6 +14,7 @@ use memory_storage_redb::index::{Index, Weighed};
 use memory_storage_redb::{Policy, State, Ttl};
 
 use crate::feed::Version;
+use crate::report::TierReport;
 
 /// What a query found.
 #[derive(Debug, Clone)]
@@ -66,21 +68,40 @@ impl Weighed for Item {
 }
 
 /// The kept answers.
-pub(crate) struct Queries(Index<Arc<str>, Item>);
+pub(crate) struct Queries {
+    index: Index<Arc<str>, Item>,
+    admissions: AtomicU64,
+    evictions: AtomicU64,
+}
 
 impl Queries {
     pub(crate) fn new(policy: Policy, bytes: u64) -> Self {
-        Queries(Index::new(policy, bytes, usize::try_from(bytes / 2048).unwrap_or(64).max(64)))
+        let entries = usize::try_from(bytes / 2048).unwrap_or(64).max(64);
+        let index = Index::new(policy, bytes, entries);
+        Queries { index, admissions: AtomicU64::new(0), evictions: AtomicU64::new(0) }
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<Arc<Kept>> {
-        self.0.get(&Arc::from(key)).map(|item| item.0)
+        self.index.get(&Arc::from(key)).map(|item| item.0)
+    }
+
+    /// What it holds, and what came and went.
+    pub(crate) fn report(&self) -> TierReport {
+        TierReport {
+            admissions: self.admissions.load(Ordering::Relaxed),
+            evictions: self.evictions.load(Ordering::Relaxed),
+            entries: self.index.len() as u64,
+            bytes: self.index.weight(),
+            ..TierReport::default()
+        }
     }
 
     /// Keeps what a query found that was asked at `seen`, when `version` was known.
     pub(crate) fn keep(&self, key: &str, answer: Answer, version: Version, seen: Instant) {
         let weight = (answer.bytes() + key.len() + 256) as u64;
         let kept = Kept { answer, version, seen, weight };
-        self.0.insert(Arc::from(key), Item(Arc::new(kept)));
+        let gone = self.index.insert(Arc::from(key), Item(Arc::new(kept)));
+        self.admissions.fetch_add(1, Ordering::Relaxed);
+        self.evictions.fetch_add(gone.len() as u64, Ordering::Relaxed);
     }
 }

@@ -11,6 +11,7 @@ use memory_storage_redb::{Cache, Entry, Ttl};
 use crate::feed::{ASK_AGAIN_AFTER, Feed};
 use crate::metrics::Metrics;
 use crate::queries::{Answer, Queries};
+use crate::report::{self, CacheReport};
 use crate::single_flight::{SingleFlight, wait};
 
 /// How long a read that could be answered from the cache waits for the database to confirm it.
@@ -30,6 +31,8 @@ pub(crate) struct Shared<D> {
     pub(crate) ttl: Ttl,
     pub(crate) max_staleness: Duration,
     pub(crate) metrics: Arc<Metrics>,
+    /// What earlier runs told of the cache file.
+    pub(crate) earlier: CacheReport,
     /// A reading of the feed that nobody waits for is under way.
     refreshing: AtomicBool,
 }
@@ -50,6 +53,7 @@ impl<D: EpisodeStore> Shared<D> {
         max_staleness: Duration,
         metrics: Arc<Metrics>,
     ) -> Self {
+        let earlier = report::of_earlier_runs(cache.file());
         let feed = Feed::starting_at(cache.restored().cloned());
         let bound = if remote { max_staleness } else { max_staleness.min(LOCAL_STALENESS) };
         Shared {
@@ -62,6 +66,7 @@ impl<D: EpisodeStore> Shared<D> {
             ttl,
             max_staleness: bound,
             metrics,
+            earlier,
             refreshing: AtomicBool::new(false),
         }
     }

@@ -33,6 +33,7 @@ mod verify;
 use std::process::ExitCode;
 
 use clap::Parser;
+use memory_core::EpisodeStore;
 
 pub use failure::{Exit, Failure};
 
@@ -109,6 +110,9 @@ async fn dispatch(command: Command, session: &Session, out: &mut Output) -> Resu
         | Command::Verify(_)
         | Command::Quickstart => Ok(()),
     };
+    if done.is_ok() && memory.store().stale_possible() {
+        output::warn(crate::MAY_BE_STALE);
+    }
     memory.store().durable().close().await;
     let place = session.place()?;
     done.map_err(|failure| failure.about(&place))

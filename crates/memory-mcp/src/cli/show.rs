@@ -35,7 +35,12 @@ pub(super) async fn run(
             .hint("`memory-mcp list` shows the episodes, with --project those of one project"));
     };
     let query = LessonQuery { scope, episodes: vec![id], kinds: Vec::new(), limit: LESSONS };
-    let lessons = memory.store().lessons(&query).await?;
+    let lessons = match memory.store().lessons(&query).await {
+        Ok(lessons) => Some(lessons),
+        // The episode may be in the cache all the same; that the database is away is told in any case.
+        Err(e) if e.is_retryable() => None,
+        Err(e) => return Err(e.into()),
+    };
     if out.is_json() {
         return out.json(&json!({ "episode": *episode, "lessons": lessons }));
     }
@@ -44,7 +49,7 @@ pub(super) async fn run(
         one_step(step, out)?;
     }
     reflection(&episode, out)?;
-    taught(&lessons, out)
+    taught(&lessons.unwrap_or_default(), out)
 }
 
 fn head(episode: &Episode, out: &mut Output) -> Result<(), Failure> {

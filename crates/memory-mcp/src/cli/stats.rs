@@ -4,6 +4,7 @@ use std::path::Path;
 
 use memory_core::OutcomeKind;
 use memory_core::store::{Counts, EpisodeStore, Scope};
+use memory_storage::{CacheReport, TierReport};
 use memory_storage_turso::Synchronous;
 use memory_storage_turso::pending::PendingCounts;
 use serde_json::{Map, Value, json};
@@ -23,6 +24,7 @@ pub(super) async fn run(
     session: &Session,
     out: &mut Output,
 ) -> Result<(), Failure> {
+    let cache = CacheReport::of_directory(&session.config().cache_dir());
     let counts = memory.store().counts(&session.scope()).await?;
     let (config, place) = (session.config(), session.place()?);
     let waiting = match memory.store().durable().pending() {
@@ -32,6 +34,7 @@ pub(super) async fn run(
     if out.is_json() {
         let mut document = document(&counts, config);
         document.insert("database".into(), database(config, &place));
+        document.insert("cache".into(), serde_json::to_value(cache)?);
         if let Some(waiting) = &waiting {
             document.insert("connection".into(), Value::Object(connection(memory)));
             document.insert("waiting_on_this_machine".into(), waiting_document(waiting));
@@ -45,6 +48,7 @@ pub(super) async fn run(
         out.line(format_args!("size      {}", indicatif::HumanBytes(size(file))))?;
     }
     out.line(format_args!("an acknowledged write survives {}", survives(config, &place)))?;
+    print_cache(&cache, out)?;
     if let Some(waiting) = &waiting {
         let fields = connection(memory);
         let words = fields.iter().map(|(name, value)| {
@@ -78,6 +82,36 @@ fn print_counts(counts: &Counts, session: &Session, out: &mut Output) -> Result<
         out.line(format_args!("{what:<12} {count:>9}"))?;
     }
     Ok(())
+}
+
+/// Of all processes on this data directory; nothing where there never was a cache file.
+fn print_cache(cache: &CacheReport, out: &mut Output) -> Result<(), Failure> {
+    if *cache == CacheReport::default() {
+        return Ok(());
+    }
+    out.gap()?;
+    let head = format!(
+        "{:<10}{:>11}{:>11}{:>11}{:>11}{:>11}  BYTES",
+        "CACHE", "HITS", "MISSES", "TAKEN IN", "EVICTED", "ENTRIES"
+    );
+    out.line(paint(TITLE, head))?;
+    let CacheReport { memory, file, absent, queries, .. } = cache;
+    for (name, tier) in
+        [("memory", memory), ("file", file), ("absent ids", absent), ("queries", queries)]
+    {
+        let TierReport { hits, misses, admissions, evictions, entries, bytes } = tier;
+        let bytes = indicatif::HumanBytes(*bytes);
+        out.line(format_args!(
+            "{name:<10}{hits:>11}{misses:>11}{admissions:>11}{evictions:>11}{entries:>11}  {bytes}"
+        ))?;
+    }
+    let CacheReport { stale_serves, checksum_failures, repairs, quarantines, .. } = cache;
+    out.line(format_args!(
+        "{stale_serves} served unconfirmed, {checksum_failures} checksum failures, {repairs} repairs, \
+         {quarantines} files set aside, {} entries invalidated, {} fills refused",
+        cache.invalidations, cache.refused_fills
+    ))?;
+    out.gap()
 }
 
 fn document(counts: &Counts, config: &Config) -> Map<String, Value> {

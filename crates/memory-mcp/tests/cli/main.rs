@@ -7,6 +7,7 @@
 //! - `import_export`: what goes in comes out
 //! - `bad_input`: clear errors, nothing lost
 //! - `recorded_runs`: the real runs, where they are there
+//! - `processes`: several real processes on one data directory
 //! - `verify`: planted damage
 //! - `remote`: a real server behind `--database`, and `copy` to it and back
 //! - `credentials`: tokens and certificates, from the settings down to the server
@@ -23,6 +24,7 @@ mod commands;
 mod credentials;
 mod eval;
 mod import_export;
+mod processes;
 mod recorded_runs;
 mod remote;
 mod session;

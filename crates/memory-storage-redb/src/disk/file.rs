@@ -17,6 +17,7 @@ This directory is the read cache of memory-mcp. Everything in it is a copy of wh
 Deleting it while memory-mcp is not running is always safe.
 
 0.redb, 1.redb, ...   one cache file per running process; the lowest free one is taken
+0.json, 1.json, ...   what each was good for: hits, misses, evictions; `memory-mcp stats` sums them up
 quarantine-1.redb     the last file that was found damaged or of an unknown format, kept to be
 quarantine-2.redb     looked into, and the one before it; they can be deleted at any time
 ";
@@ -76,7 +77,8 @@ fn slot_path(dir: &Path, slot: usize) -> PathBuf {
 fn prepare(dir: &Path) -> std::io::Result<()> {
     fs::create_dir_all(dir)?;
     let readme = dir.join("README");
-    if readme.exists() { Ok(()) } else { fs::write(readme, README) }
+    let explains = fs::read_to_string(&readme).is_ok_and(|text| text == README);
+    if explains { Ok(()) } else { fs::write(readme, README) }
 }
 
 /// `None`: another process has it.

@@ -41,7 +41,13 @@ pub(super) async fn run(
     out: &mut Output,
 ) -> Result<(), Failure> {
     let ends = Ends::of(args, session)?;
-    let waiting = ends.waiting(session).await?;
+    let waiting = match ends.waiting(session).await? {
+        0 => 0,
+        _ => {
+            deliver(&ends, session).await?;
+            ends.waiting(session).await?
+        }
+    };
     if waiting > 0 {
         output::warn(format_args!(
             "{waiting} writes on this machine have not reached {} yet and are not copied; \
@@ -73,6 +79,19 @@ pub(super) async fn run(
         _ if report.is_complete() => Ok(()),
         _ => Err(Failure::Silent(Exit::Incomplete)),
     }
+}
+
+/// What waits on this machine for the source belongs to it. What cannot be delivered goes on waiting.
+async fn deliver(ends: &Ends, session: &Session) -> Result<(), Failure> {
+    if session.place()? != ends.from {
+        return Ok(());
+    }
+    let memory = session.open().await?;
+    if let Err(e) = memory.store().durable().flush().await {
+        tracing::debug!("writes that wait were not delivered: {e}");
+    }
+    memory.store().durable().close().await;
+    Ok(())
 }
 
 async fn copy_and_verify(sides: &Sides<'_>, report: &mut Report) -> Result<(), Failure> {

@@ -28,6 +28,7 @@ use serde::de::DeserializeOwned;
 
 use super::session::Session;
 use super::{arguments, schema};
+use crate::MAY_BE_STALE;
 
 /// A tool; the type is its arguments.
 trait Tool: DeserializeOwned + JsonSchema + Send {
@@ -67,6 +68,9 @@ fn not_stored_yet_text(kept: Option<&'static str>) -> String {
 trait Output: Serialize + JsonSchema {
     fn text(&self) -> String;
 }
+
+/// In `_meta` of a result that may be out of date.
+const STALE_MARK: &str = "memory-mcp/stale_possible";
 
 /// What a call does to the memory.
 #[derive(Clone, Copy)]
@@ -136,6 +140,7 @@ async fn run<T: Tool, S: EpisodeStore>(session: &Session<S>, arguments: &str) ->
         Err(e) => Err(e),
     };
     match result.and_then(|output| report(&output)) {
+        Ok(result) if session.memory.store().stale_possible() => marked(result),
         Ok(result) => result,
         Err(e) => {
             tracing::debug!(tool = T::NAME, "call refused");
@@ -149,6 +154,13 @@ fn report(output: &impl Output) -> Result<CallToolResult> {
     let mut result = CallToolResult::success(vec![ContentBlock::text(output.text())]);
     result.structured_content = Some(json);
     Ok(result)
+}
+
+/// A result from what this machine has. Not part of the structured result: it is about all of them.
+fn marked(mut result: CallToolResult) -> CallToolResult {
+    result.content.push(ContentBlock::text(format!("Note: {MAY_BE_STALE}.")));
+    result.meta.get_or_insert_default().insert(STALE_MARK.into(), true.into());
+    result
 }
 
 /// An error that the model reads. Without structured content: that would have to match the schema
