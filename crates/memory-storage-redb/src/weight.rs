@@ -2,18 +2,27 @@
 
 use memory_core::{Episode, MetadataValue, Step};
 
-/// An entry beside its episode: the index's slot and links, the reference counts, the entry itself.
-const ENTRY_BYTES: usize = 192;
+/// An entry beside its episode: the entry itself and its reference counts, its places in the index,
+/// the two ghosts that go with it, and the spare room of all these tables.
+const ENTRY_BYTES: usize = 512;
 
 /// What the allocator adds to a piece of memory, and what it rounds up to.
 const ALLOCATION_HEADER: usize = 8;
 const ALLOCATION_UNIT: usize = 16;
 
-/// A node of a map, per value.
-const NODE_BYTES: usize = 32;
+/// A node of a `BTreeMap` has room for this many values, and is at least half full where there are
+/// several.
+const NODE_VALUES: usize = 11;
+const NODE_BYTES: usize = 16;
 
 fn allocated(bytes: usize) -> usize {
     if bytes == 0 { 0 } else { (bytes + ALLOCATION_HEADER).next_multiple_of(ALLOCATION_UNIT) }
+}
+
+/// The nodes of a map of `len` values of a key and a value of `bytes` together.
+fn nodes(len: usize, bytes: usize) -> usize {
+    let nodes = if len <= NODE_VALUES { len.min(1) } else { len.div_ceil(NODE_VALUES / 2) };
+    nodes * allocated(NODE_BYTES + NODE_VALUES * bytes)
 }
 
 fn text(text: &str) -> usize {
@@ -30,11 +39,14 @@ pub fn in_memory(episode: &Episode) -> u64 {
     let steps: usize = e.steps.iter().map(step).sum();
     let metadata = e.metadata.iter().map(|(key, value)| {
         let value = if let MetadataValue::Text(value) = value { text(value) } else { 0 };
-        NODE_BYTES + size_of::<(String, MetadataValue)>() + text(key) + value
+        text(key) + value
     });
+    let metadata =
+        metadata.sum::<usize>() + nodes(e.metadata.len(), size_of::<(String, MetadataValue)>());
     let outcome = e.outcome.as_ref().map_or(0, |o| text(&o.verdict));
     let reward = e.reward.as_ref().map_or(0, |r| {
-        r.components.keys().map(|key| NODE_BYTES + size_of::<(String, f64)>() + text(key)).sum()
+        let keys: usize = r.components.keys().map(|key| text(key)).sum();
+        keys + nodes(r.components.len(), size_of::<(String, f64)>())
     });
     let source = e.source.as_ref();
     let source = source.map_or(0, |s| text(&s.format) + text(&s.identity) + text(&s.digest));
@@ -53,7 +65,7 @@ pub fn in_memory(episode: &Episode) -> u64 {
         + allocated(size_of_val(e.lessons.as_slice()))
         + allocated(size_of_val(e.steps.as_slice()))
         + steps
-        + metadata.sum::<usize>()
+        + metadata
         + outcome
         + reward
         + source;
@@ -69,7 +81,7 @@ fn step(step: &Step) -> usize {
 }
 
 /// An entry that says an id does not exist.
-pub(crate) const ABSENT_BYTES: u64 = 256;
+pub(crate) const ABSENT_BYTES: u64 = ENTRY_BYTES as u64;
 
 /// redb's page.
 const PAGE_BYTES: usize = 4096;

@@ -8,8 +8,9 @@ use memory_core::store::Watermark;
 use super::tables::{Fault, Slot};
 use crate::history;
 
-/// Bytes of values that may wait; beyond it new ones are not kept on disk.
-const MAX_WAITING_BYTES: usize = 8 << 20;
+/// Bytes of values that may wait, those that are being written included; beyond it new ones are not
+/// kept on disk. They are no part of the memory budget.
+const MAX_WAITING_BYTES: usize = 4 << 20;
 
 /// One change of the file.
 pub(super) enum Op {
@@ -24,6 +25,8 @@ pub(super) enum Op {
 pub(super) struct Queue {
     work: Work,
     waiting_bytes: usize,
+    /// Of the values that the writer has taken and not yet written.
+    taken_bytes: usize,
     tickets: u64,
     /// The newest known; a rebuilt file begins with it.
     watermark: Option<Watermark>,
@@ -48,7 +51,7 @@ impl Queue {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.waiting_bytes > MAX_WAITING_BYTES
+        self.waiting_bytes + self.taken_bytes > MAX_WAITING_BYTES
     }
 
     pub(super) fn next_ticket(&mut self) -> u64 {
@@ -102,8 +105,9 @@ impl Queue {
         ops.is_empty() && watermark.is_none() && flushes.is_empty() && fault.is_none() && !closing
     }
 
+    /// What waits; whatever was taken before is written by now.
     pub(super) fn take(&mut self) -> Work {
-        self.waiting_bytes = 0;
+        self.taken_bytes = std::mem::take(&mut self.waiting_bytes);
         // Closing lasts.
         let closing = self.work.closing;
         let taken = std::mem::take(&mut self.work);
