@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use memory_core::EpisodeId;
@@ -141,6 +141,8 @@ pub(crate) fn resident() -> Result<Resident> {
     let file = std::fs::metadata(dir.path().join("cache/0.redb"))?;
     let file = mib(std::os::unix::fs::MetadataExt::blocks(&file) * 512);
     cache.set_memory_share(0.0);
+    // The allocator keeps free pages for a second.
+    std::thread::sleep(Duration::from_secs(2));
     reader.read(&cache, 20_000)?;
     let given_back = status_mib("VmRSS:")? - budget / 16.0;
     Ok(Resident { beyond, given_back, file })

@@ -96,8 +96,19 @@ impl Remote {
     }
 }
 
+/// As the binary does.
+#[cfg(target_os = "linux")]
+fn avoid_huge_pages() {
+    // A kernel without the setting has nothing to turn off.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn avoid_huge_pages() {}
+
 #[tokio::main]
 async fn main() -> Result<()> {
+    avoid_huge_pages();
     match Cli::parse().command {
         Command::Figures(args) => figures(args).await,
         Command::Remote(args) => remote(args).await,

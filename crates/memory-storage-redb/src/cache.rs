@@ -27,6 +27,15 @@ const REMEMBERED_INVALIDATIONS: usize = 4096;
 /// Of the memory budget, what the pages of the cache file get, where there is one.
 const FILE_PAGES: u64 = 8;
 
+/// What the index of the cache file takes of the memory budget: this part of the file's bytes, but at
+/// most that part of the budget.
+const FILE_INDEX: u64 = 32;
+const MAX_FILE_INDEX: u64 = 8;
+
+/// Of what is left, the part for episodes: the rest is what the allocator holds beside what is in use,
+/// since its pages are partly empty while entries of all sizes come and go.
+const IN_USE: f64 = 0.75;
+
 /// The smallest share of its budget that memory pressure leaves the memory tier.
 const MIN_SHARE: f64 = 1.0 / 16.0;
 
@@ -92,7 +101,9 @@ impl Cache {
             };
             DiskTier::open(disk, metrics.clone())
         });
-        let memory_bytes = config.memory_bytes - opened.as_ref().map_or(0, |_| pages);
+        let file_index = (config.disk_bytes / FILE_INDEX).min(config.memory_bytes / MAX_FILE_INDEX);
+        let for_file = opened.as_ref().map_or(0, |_| pages + file_index);
+        let memory_bytes = ((config.memory_bytes - for_file) as f64 * IN_USE) as u64;
         // The library sizes its tables by an estimate of how many entries there will be.
         let entries = usize::try_from(memory_bytes / 4096).unwrap_or(usize::MAX).clamp(64, 1 << 20);
         let (disk, restored) = opened.unzip();
@@ -339,11 +350,25 @@ impl Cache {
         self.memory.weight() > self.memory_bytes / 10 * 9
     }
 
-    /// Gives memory back, or takes it again: `share` of the budget, at least a sixteenth.
+    /// Gives memory back, or takes it again: `share` of the budget, at least a sixteenth. Giving back
+    /// costs milliseconds.
     pub fn set_memory_share(&self, share: f64) {
         let bytes = self.memory_bytes as f64 * share.clamp(MIN_SHARE, 1.0);
         let victims = self.memory.set_capacity(bytes as u64);
-        self.note_evicted(victims, None);
+        if !victims.is_empty() {
+            self.note_evicted(victims, None);
+            self.move_together();
+        }
+    }
+
+    /// A page of the allocator with one entry left on it cannot be given back: so what stays is copied
+    /// to the places that became free, page after page.
+    fn move_together(&self) {
+        let mut ids = Vec::with_capacity(self.memory.len());
+        self.memory.for_each(|id, _| ids.push(*id));
+        for id in ids {
+            self.memory.replace(&id, |entry| Arc::new(entry.moved()));
+        }
     }
 
     /// Waits until the cache file is on the disk as it stands now. Blocks for milliseconds.

@@ -60,6 +60,13 @@ impl Entry {
         ttl.budget(state, current_at.saturating_duration_since(self.since))
     }
 
+    /// The same in memory of its own.
+    pub(crate) fn moved(&self) -> Self {
+        let episode = self.episode.as_ref().map(|episode| Arc::new(Episode::clone(episode)));
+        let uses = AtomicU32::new(self.uses.load(Ordering::Relaxed));
+        Entry { episode, uses, ..*self }
+    }
+
     pub(crate) fn count_use(&self) {
         self.uses.fetch_add(1, Ordering::Relaxed);
     }

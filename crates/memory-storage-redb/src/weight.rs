@@ -25,12 +25,17 @@ fn nodes(len: usize, bytes: usize) -> usize {
     nodes * allocated(NODE_BYTES + NODE_VALUES * bytes)
 }
 
-fn text(text: &str) -> usize {
-    allocated(text.len())
+/// Spare room counts: it is held as well.
+fn text(text: &String) -> usize {
+    allocated(text.capacity())
 }
 
-fn texts(texts: &[String]) -> usize {
-    allocated(size_of_val(texts)) + texts.iter().map(|t| text(t)).sum::<usize>()
+fn list<T>(list: &Vec<T>) -> usize {
+    allocated(list.capacity() * size_of::<T>())
+}
+
+fn texts(texts: &Vec<String>) -> usize {
+    list(texts) + texts.iter().map(text).sum::<usize>()
 }
 
 /// The heap that a decoded episode takes, the entry that holds it included.
@@ -45,7 +50,7 @@ pub fn in_memory(episode: &Episode) -> u64 {
         metadata.sum::<usize>() + nodes(e.metadata.len(), size_of::<(String, MetadataValue)>());
     let outcome = e.outcome.as_ref().map_or(0, |o| text(&o.verdict));
     let reward = e.reward.as_ref().map_or(0, |r| {
-        let keys: usize = r.components.keys().map(|key| text(key)).sum();
+        let keys: usize = r.components.keys().map(text).sum();
         keys + nodes(r.components.len(), size_of::<(String, f64)>())
     });
     let source = e.source.as_ref();
@@ -53,17 +58,14 @@ pub fn in_memory(episode: &Episode) -> u64 {
     let context = [&e.context.domain, &e.context.language, &e.context.framework];
     let bytes = ENTRY_BYTES
         + allocated(size_of::<Episode>() + 2 * size_of::<usize>())
-        + [&e.project, &e.task_type, &e.task_description]
-            .into_iter()
-            .map(|t| text(t))
-            .sum::<usize>()
-        + context.into_iter().map(|t| text(t)).sum::<usize>()
+        + [&e.project, &e.task_type, &e.task_description].into_iter().map(text).sum::<usize>()
+        + context.into_iter().map(text).sum::<usize>()
         + texts(&e.context.tags)
         + texts(&e.reflection.worked)
         + texts(&e.reflection.failed)
         + texts(&e.reflection.next_time)
-        + allocated(size_of_val(e.lessons.as_slice()))
-        + allocated(size_of_val(e.steps.as_slice()))
+        + list(&e.lessons)
+        + list(&e.steps)
         + steps
         + metadata
         + outcome
@@ -75,9 +77,9 @@ pub fn in_memory(episode: &Episode) -> u64 {
 fn step(step: &Step) -> usize {
     text(&step.tool)
         + text(&step.action)
-        + text(step.parameters.as_str())
+        + allocated(step.parameters.as_str().len())
         + text(&step.observation)
-        + step.error.as_deref().map_or(0, text)
+        + step.error.as_ref().map_or(0, text)
 }
 
 /// An entry that says an id does not exist.

@@ -71,6 +71,11 @@ impl Feed {
         self.status.lock().failed = None;
     }
 
+    /// True when the last reading failed and the database was not reached since.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.status.lock().failed.is_some()
+    }
+
     /// The last failure, if the database was not reached since.
     pub(crate) fn failure(&self) -> Option<(Instant, Error)> {
         self.status.lock().failed.clone()

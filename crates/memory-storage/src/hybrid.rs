@@ -204,7 +204,7 @@ impl<D: EpisodeStore> HybridStorage<D> {
         let stale_serves = self.metrics.stale_serves.load(Ordering::Relaxed);
         match &self.place {
             Door::Cached(shared) => Freshness {
-                stale_possible: shared.feed.failure().is_some(),
+                stale_possible: shared.feed.is_failing(),
                 confirmed_ago: shared.feed.confirmed_at().map(|at| at.elapsed()),
                 stale_serves,
             },

@@ -186,7 +186,7 @@ impl<D: EpisodeStore> Shared<D> {
         );
         let Some(least) = self.least_current(&found, now) else {
             // Nothing is held. What is fetched is current, but the feed has to be known from then on.
-            if self.feed.confirmed_at().is_none() && self.feed.failure().is_none() {
+            if self.feed.confirmed_at().is_none() && !self.feed.is_failing() {
                 self.confirm(now).await?;
             }
             return Ok(found);
@@ -197,7 +197,7 @@ impl<D: EpisodeStore> Shared<D> {
                 let again = || self.cache.read_file(*id, now);
                 *entry = self.cache.peek(id).or_else(again);
             }
-        } else if self.feed.failure().is_some() {
+        } else if self.feed.is_failing() {
             Metrics::add(&self.metrics.stale_serves, found.iter().flatten().count());
         }
         Ok(found)
@@ -225,14 +225,13 @@ impl<D: EpisodeStore> Shared<D> {
         ids: &[EpisodeId],
     ) -> Result<Vec<Option<Arc<Episode>>>> {
         let held = self.held(ids).await?;
-        let missing = held.iter().filter(|entry| entry.is_none()).count();
-        Metrics::add(&self.metrics.hits, ids.len() - missing);
-        let mut found = Vec::with_capacity(ids.len());
-        found.extend(held.iter().map(|entry| entry.as_ref()?.episode().cloned()));
-        if missing > 0 {
-            let absent = held.iter().map(Option::is_none);
-            let places = absent.zip(ids).enumerate().filter(|(_, (absent, _))| *absent);
-            self.fetch(places.map(|(place, (_, id))| (place, *id)), &mut found).await?;
+        let absent = held.iter().zip(ids).enumerate().filter(|(_, (entry, _))| entry.is_none());
+        let missing: Vec<_> = absent.map(|(place, (_, id))| (place, *id)).collect();
+        Metrics::add(&self.metrics.hits, ids.len() - missing.len());
+        // Both vectors hold pointers: this one takes over the memory of the other.
+        let mut found = held.into_iter().map(|entry| entry?.episode().cloned()).collect::<Vec<_>>();
+        if !missing.is_empty() {
+            self.fetch(missing.into_iter(), &mut found).await?;
         }
         Ok(found)
     }
@@ -300,7 +299,7 @@ impl<D: EpisodeStore> Shared<D> {
         if confirmed && self.feed.version() != Some(kept.version) {
             return Ok(None);
         }
-        if !confirmed && self.feed.failure().is_some() {
+        if !confirmed && self.feed.is_failing() {
             Metrics::add(&self.metrics.stale_serves, 1);
         }
         Metrics::add(&self.metrics.query_hits, 1);

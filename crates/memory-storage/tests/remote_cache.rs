@@ -93,7 +93,7 @@ async fn settled(storage: &Storage) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn reads_cost_a_small_part_of_the_requests_and_hits_none() {
-    const EPISODES: u64 = 2_000;
+    const EPISODES: u64 = 10_000;
     let Some(server) = Server::start(Options::default()) else { return };
     let writer = open(&server.url(), &without_file()).await;
     save_all(&writer, EPISODES).await;
@@ -105,18 +105,19 @@ async fn reads_cost_a_small_part_of_the_requests_and_hits_none() {
     let reader = open(&server.url(), &cache).await;
     settled(&reader).await;
     let (zipf, mut random) = (Zipf::new(EPISODES as usize, 1.2), Random::new(5));
-    let (warm_up, reads) = (2_000, 20_000);
+    let (warm_up, reads) = (10_000, 100_000);
+    let ids: Vec<EpisodeId> = (0..EPISODES).map(|n| episode(n).id).collect();
     let mut before = 0;
     for n in 0..warm_up + reads {
         if n == warm_up {
             before = requests(&reader);
         }
-        let wanted = episode(zipf.draw(&mut random) as u64).id;
+        let wanted = *ids.get(zipf.draw(&mut random)).unwrap();
         assert_eq!(get(&reader, wanted).await.unwrap().id, wanted);
     }
     let asked = requests(&reader) - before;
     println!("{reads} reads, zipf 1.2, a cache of a tenth: {asked} requests instead of {reads}");
-    assert!(asked * 100 <= reads * 20, "{asked} requests");
+    assert!(asked * 100 <= reads * 15, "{asked} requests");
 
     let id = episode(0).id;
     get(&reader, id).await;

@@ -114,6 +114,10 @@ impl<K: Key, V: Value> Evict<K, V> for LfuTlru<K, V> {
         self.shrink()
     }
 
+    fn value_mut(&mut self, key: &K) -> Option<&mut V> {
+        self.held.get_mut(key).map(|entry| &mut entry.value)
+    }
+
     fn for_each(&self, f: &mut dyn FnMut(&K, &V)) {
         self.held.iter().for_each(|(key, entry)| f(key, &entry.value));
     }

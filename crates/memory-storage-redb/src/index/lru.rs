@@ -64,6 +64,10 @@ impl<K: Key, V: Value> Evict<K, V> for Lru<K, V> {
         self.shrink()
     }
 
+    fn value_mut(&mut self, key: &K) -> Option<&mut V> {
+        self.held.peek_mut(key)
+    }
+
     fn for_each(&self, f: &mut dyn FnMut(&K, &V)) {
         self.held.iter().for_each(|(key, value)| f(key, value));
     }

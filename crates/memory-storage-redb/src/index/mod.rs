@@ -83,6 +83,7 @@ trait Evict<K, V>: Send {
     fn remove(&mut self, key: &K) -> Option<V>;
     fn clear(&mut self);
     fn set_capacity(&mut self, capacity: u64) -> Vec<(K, V)>;
+    fn value_mut(&mut self, key: &K) -> Option<&mut V>;
     fn for_each(&self, f: &mut dyn FnMut(&K, &V));
     fn weight(&self) -> u64;
     fn len(&self) -> usize;
@@ -134,6 +135,13 @@ impl<K: Key, V: Value> Index<K, V> {
     /// Changes the budget, in bytes. Returns what had to go.
     pub fn set_capacity(&self, capacity: u64) -> Vec<(K, V)> {
         self.0.lock().set_capacity(capacity)
+    }
+
+    /// Puts what `f` makes of a value in its place: of the same weight, and no use.
+    pub fn replace(&self, key: &K, f: impl FnOnce(&V) -> V) {
+        if let Some(value) = self.0.lock().value_mut(key) {
+            *value = f(value);
+        }
     }
 
     /// Calls `f` with everything held, in no order. The index is locked meanwhile: `f` must not call

@@ -13,6 +13,8 @@ mod learned;
 use std::collections::{HashMap, VecDeque};
 use std::mem;
 
+use foldhash::fast::RandomState;
+
 use super::{Evict, Key, Value};
 use learned::{Learned, Past};
 
@@ -27,7 +29,7 @@ const MIN_GHOSTS: usize = 32;
 
 pub(super) struct Reuse<K, V> {
     held: Vec<Entry<K, V>>,
-    known: HashMap<K, Known>,
+    known: HashMap<K, Known, RandomState>,
     /// In the order in which they went, with the read that was their last: a key that came back and
     /// went again is in it twice.
     ghosts: VecDeque<(K, u64)>,
@@ -56,7 +58,7 @@ impl<K: Key, V: Value> Reuse<K, V> {
     pub(super) fn new(capacity: u64) -> Self {
         Reuse {
             held: Vec::new(),
-            known: HashMap::new(),
+            known: HashMap::default(),
             ghosts: VecDeque::new(),
             learned: Learned::default(),
             random: 0,
@@ -193,7 +195,7 @@ impl<K: Key, V: Value> Evict<K, V> for Reuse<K, V> {
 
     fn clear(&mut self) {
         self.held = Vec::new();
-        self.known = HashMap::new();
+        self.known = HashMap::default();
         self.ghosts = VecDeque::new();
         self.weight = 0;
     }
@@ -205,6 +207,11 @@ impl<K: Key, V: Value> Evict<K, V> for Reuse<K, V> {
         self.known.shrink_to(self.known.len() * 2);
         self.ghosts.shrink_to(self.ghosts.len() * 2);
         victims
+    }
+
+    fn value_mut(&mut self, key: &K) -> Option<&mut V> {
+        let place = self.place(key)?;
+        self.held.get_mut(place).map(|entry| &mut entry.value)
     }
 
     fn for_each(&self, f: &mut dyn FnMut(&K, &V)) {
