@@ -3,7 +3,7 @@
 //!
 //! - `shaky`: the database, with a connection that fails on command
 //! - `sequences`: what once failed
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 mod sequences;
 mod shaky;
