@@ -34,7 +34,7 @@ const MAX_FILE_INDEX: u64 = 8;
 
 /// Of what is left, the part for episodes: the rest is what the allocator holds beside what is in use,
 /// since its pages are partly empty while entries of all sizes come and go.
-const IN_USE: f64 = 0.75;
+const IN_USE: f64 = 0.7;
 
 /// The smallest share of its budget that memory pressure leaves the memory tier.
 const MIN_SHARE: f64 = 1.0 / 16.0;

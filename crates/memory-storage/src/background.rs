@@ -169,7 +169,7 @@ mod tests {
             std::fs::write(&file, format!("some avg10={average} avg60=0.00 total=1\n")).unwrap();
         };
         let full = fill();
-        assert!(full > 900 << 10, "{full}");
+        assert!(full > 640 << 10, "{full}");
 
         said("40.00");
         let share = follow_pressure(&shared, 1.0, &files);
@@ -185,7 +185,7 @@ mod tests {
             calm = follow_pressure(&shared, calm, &files);
         }
         assert_eq!(calm, 1.0);
-        assert!(fill() > 900 << 10);
+        assert!(fill() > 640 << 10);
         assert_eq!(follow_pressure(&shared, 0.5, &["/nowhere"]), 0.5);
     }
 }

@@ -120,8 +120,7 @@ impl<D: EpisodeStore> Shared<D> {
     /// Makes sure that what was last known to be current long enough ago may be served, by reading
     /// the feed if need be. True: the feed was read, so look again. Past half of the budget, the feed
     /// is read in the background.
-    async fn ensure_current(self: &Arc<Self>, least: Currency) -> Result<bool> {
-        let now = Instant::now();
+    async fn ensure_current(self: &Arc<Self>, least: Currency, now: Instant) -> Result<bool> {
         let budget = least.budget.min(self.max_staleness);
         let age = least.current_at.map(|at| now.saturating_duration_since(at));
         match age {
@@ -191,7 +190,7 @@ impl<D: EpisodeStore> Shared<D> {
             }
             return Ok(found);
         };
-        let confirmed = self.ensure_current(least).await?;
+        let confirmed = self.ensure_current(least, now).await?;
         if confirmed {
             for (entry, id) in found.iter_mut().zip(ids).filter(|(entry, _)| entry.is_some()) {
                 let again = || self.cache.read_file(*id, now);
@@ -293,9 +292,10 @@ impl<D: EpisodeStore> Shared<D> {
         if self.feed.version() != Some(kept.version) {
             return Ok(None);
         }
+        let now = Instant::now();
         let current_at = kept.current_at(self.feed.confirmed_at());
-        let budget = kept.budget(self.ttl, current_at.unwrap_or_else(Instant::now));
-        let confirmed = self.ensure_current(Currency { current_at, budget }).await?;
+        let budget = kept.budget(self.ttl, current_at.unwrap_or(now));
+        let confirmed = self.ensure_current(Currency { current_at, budget }, now).await?;
         if confirmed && self.feed.version() != Some(kept.version) {
             return Ok(None);
         }
