@@ -1,6 +1,6 @@
 //! What a restart costs: the first reads of a process that finds what the last one left, against one
 //! that finds nothing. On fixed traces, so the figures are the same everywhere.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::path::Path;
 use std::sync::Arc;
