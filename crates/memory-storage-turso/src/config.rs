@@ -7,6 +7,8 @@ use memory_core::envelope::Codec;
 use memory_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::schema::Upgrade;
+
 /// What a commit survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -41,6 +43,8 @@ pub struct TursoConfig {
     pub busy_timeout: Duration,
     /// How new payloads are encoded. Every codec stays readable.
     pub codec: Codec,
+    /// What becomes of a file with an older schema.
+    pub upgrade: Upgrade,
 }
 
 impl Default for TursoConfig {
@@ -55,6 +59,7 @@ impl Default for TursoConfig {
             parallel_chunks: 4,
             busy_timeout: Duration::from_secs(30),
             codec: Codec::MessagePack,
+            upgrade: Upgrade::Auto,
         }
     }
 }

@@ -4,7 +4,7 @@ use memory_core::Result;
 use tokio::sync::OnceCell;
 
 use crate::batch::{Batch, StatementResult};
-use crate::schema;
+use crate::schema::{self, Upgrade};
 use crate::transport::Transport;
 
 /// Where batches go.
@@ -13,19 +13,26 @@ pub(crate) struct Database {
     transport: Transport,
     /// For errors: a path or a URL.
     name: String,
+    upgrade: Upgrade,
     /// Filled once the schema is known to be right. Not at the start, because a server need not be
     /// reachable then.
     schema: OnceCell<()>,
 }
 
 impl Database {
-    pub(crate) fn new(transport: Transport, name: String) -> Self {
-        Database { transport, name, schema: OnceCell::new() }
+    pub(crate) fn new(transport: Transport, name: String, upgrade: Upgrade) -> Self {
+        Database { transport, name, upgrade, schema: OnceCell::new() }
+    }
+
+    /// Whether it is on a server.
+    pub(crate) fn is_remote(&self) -> bool {
+        matches!(self.transport, Transport::Remote(_))
     }
 
     /// Brings the schema up to date, unless that was done before.
     pub(crate) async fn ready(&self) -> Result<()> {
-        let migrate = || schema::migrate(&self.transport, schema::MIGRATIONS, &self.name);
+        let (transport, name) = (&self.transport, &self.name);
+        let migrate = || schema::bring_up(transport, schema::MIGRATIONS, name, self.upgrade);
         self.schema.get_or_try_init(migrate).await.copied()
     }
 

@@ -7,6 +7,8 @@
 //! - `carried`: the change feed on the back of every batch to a server
 //! - [`verify`]: whether what is stored agrees with itself, and repairs
 //! - `schema`: numbered migrations
+//! - `schema`: numbered migrations; [`Migrator`] for those on request
+//! - [`backup`]: the database in a file by itself, and back
 //! - `payload`: episodes and steps as stored bytes
 //! - `database`: a transport whose schema is brought up to date before its first use
 //! - `transport`: runs a batch in one go; `transport::local` on a file, `transport::remote` on a server
@@ -14,6 +16,7 @@
 //! - [`batch`]: statements, results
 //! - [`config`], [`metrics`]
 
+pub mod backup;
 pub mod batch;
 mod carried;
 mod columns;
@@ -32,6 +35,8 @@ mod write;
 
 pub use config::{Synchronous, TursoConfig};
 pub use metrics::Metrics;
+pub use schema::Upgrade;
+pub use schema::migrator::{Migrator, SchemaChange, SchemaStep};
 pub use store::TursoStore;
 pub use transport::{
     BreakerConfig, DatabaseUrl, Gauge, RemoteConfig, RemoteMetrics, RemoteTransport, RetryConfig,

@@ -18,6 +18,7 @@ use crate::config::TursoConfig;
 use crate::database::Database;
 use crate::metrics::Metrics;
 use crate::read::{self, changes, counts, episodes, lessons, list, scan, search};
+use crate::schema::Upgrade;
 use crate::transport::{
     LocalTransport, RemoteConfig, RemoteMetrics, RemoteTransport, Transport, offload,
 };
@@ -69,10 +70,11 @@ impl TursoStore {
     pub async fn open(config: TursoConfig) -> Result<Self> {
         let metrics = Arc::new(Metrics::default());
         let (codec, name) = (config.codec, config.path.display().to_string());
-        let parallel_chunks = config.parallel_chunks;
+        let (parallel_chunks, upgrade) = (config.parallel_chunks, config.upgrade);
         let opened = metrics.clone();
         let local = offload(move || LocalTransport::open(config, opened)).await??;
-        let store = Self::over(Transport::Local(local), name, codec, parallel_chunks, metrics);
+        let database = Database::new(Transport::Local(local), name, upgrade);
+        let store = Self::over(database, codec, parallel_chunks, metrics);
         store.ready().await?;
         Ok(store)
     }
@@ -87,21 +89,19 @@ impl TursoStore {
     /// cannot be read.
     pub fn connect(config: RemoteConfig) -> Result<Self> {
         let (codec, name) = (config.codec, config.url.to_string());
-        let parallel_chunks = config.parallel_chunks;
-        let remote = RemoteTransport::new(config)?;
-        let transport = Transport::Remote(remote);
-        Ok(Self::over(transport, name, codec, parallel_chunks, Arc::default()))
+        let (parallel_chunks, upgrade) = (config.parallel_chunks, config.upgrade);
+        let transport = Transport::Remote(RemoteTransport::new(config)?);
+        let database = Database::new(transport, name, upgrade);
+        Ok(Self::over(database, codec, parallel_chunks, Arc::default()))
     }
 
     fn over(
-        transport: Transport,
-        name: String,
+        database: Database,
         codec: Codec,
         parallel_chunks: usize,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let rider = matches!(transport, Transport::Remote(_)).then(Rider::default);
-        let database = Database::new(transport, name);
+        let rider = database.is_remote().then(Rider::default);
         TursoStore { database, codec, parallel_chunks, metrics, feed: Mutex::new(None), rider }
     }
 

@@ -26,11 +26,15 @@ pub use target::Target;
 use crate::batch::{Access, Batch, Statement, StatementResult, Value};
 use crate::config::TursoConfig;
 use crate::metrics::Metrics;
-use crate::schema::{self, Migration};
+use crate::schema::{self, Down, Migration, Upgrade};
 use crate::transport::{LocalTransport, Transport, offload};
 
-const MIGRATIONS: &[Migration] =
-    &[Migration { number: 1, name: "pending", sql: include_str!("migrations/0001_pending.sql") }];
+const MIGRATIONS: &[Migration] = &[Migration {
+    number: 1,
+    name: "pending",
+    sql: include_str!("migrations/0001_pending.sql"),
+    down: Down::None("it makes the tables"),
+}];
 
 /// How long a delivered write is remembered, to recognise a repetition of it.
 const REMEMBERED_US: i64 = 3600 * 1_000_000;
@@ -76,7 +80,7 @@ impl PendingFile {
         let file = TursoConfig { readers: 2, ..TursoConfig::at(config.path) };
         let opened = offload(move || LocalTransport::open(file, Arc::new(Metrics::default())));
         let transport = Transport::Local(opened.await??);
-        schema::migrate(&transport, MIGRATIONS, &name).await?;
+        schema::bring_up(&transport, MIGRATIONS, &name, Upgrade::Auto).await?;
         let PendingFileConfig { max_entries, max_bytes, .. } = config;
         Ok(PendingFile { transport, max_entries, max_bytes })
     }

@@ -35,7 +35,7 @@ const MAY_BE_SCANNED: &[&str] = &[
 async fn transport(directory: &tempfile::TempDir) -> Transport {
     let config = TursoConfig::at(directory.path().join("memory.db"));
     let transport = Transport::Local(LocalTransport::open(config, Arc::default()).unwrap());
-    super::migrate(&transport, super::MIGRATIONS, "test").await.unwrap();
+    super::bring_up(&transport, super::MIGRATIONS, "test", super::Upgrade::Auto).await.unwrap();
     transport
 }
 

@@ -95,6 +95,16 @@ impl DataFile {
         Ok(connection)
     }
 
+    /// A connection that copies the file: it may write, but only elsewhere.
+    pub(super) fn open_copier(&self) -> Result<Connection, SqlError> {
+        self.connect(READ_BUSY_TIMEOUT)
+    }
+
+    /// Where the file is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     fn connect(&self, busy: Duration) -> Result<Connection, SqlError> {
         Connection::open(&self.path, self.config.statement_cache, busy, &self.metrics)
     }

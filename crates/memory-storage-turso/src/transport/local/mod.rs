@@ -1,6 +1,7 @@
 //! A libSQL file on this machine: one writer with group commit, a pool of readers.
 
 mod connection;
+mod exclusive;
 mod file;
 mod sql_error;
 mod writer;
@@ -12,6 +13,7 @@ use deadpool::managed::{self, Object, Pool, RecycleResult};
 use memory_core::{Error, Result};
 
 use self::connection::Connection;
+pub(crate) use self::exclusive::Exclusive;
 use self::file::DataFile;
 use self::sql_error::SqlError;
 use self::writer::Writer;

@@ -132,7 +132,7 @@ struct WriterThread {
 }
 
 /// How a transaction ended that did not commit.
-enum Failure {
+pub(super) enum Failure {
     /// Nothing was written.
     NotApplied(SqlError),
     /// The write lock was not to be had in time.
@@ -142,7 +142,7 @@ enum Failure {
 }
 
 impl Failure {
-    fn into_error(self) -> Error {
+    pub(super) fn into_error(self) -> Error {
         match self {
             Failure::NotApplied(e) => e.into_error("the write"),
             Failure::Busy(e) => e.into_error("BEGIN IMMEDIATE"),
@@ -251,7 +251,7 @@ fn attempt(
 }
 
 /// Takes the write lock, waiting for other processes to let go of it.
-fn begin(connection: &mut Connection, file: &DataFile) -> Result<(), Failure> {
+pub(super) fn begin(connection: &mut Connection, file: &DataFile) -> Result<(), Failure> {
     let deadline = Instant::now() + file.config.busy_timeout;
     let mut pause = BUSY_PAUSE.0;
     loop {
@@ -269,7 +269,7 @@ fn begin(connection: &mut Connection, file: &DataFile) -> Result<(), Failure> {
 }
 
 /// Some errors roll back by themselves; then there is nothing left to do.
-fn rollback(connection: &mut Connection) {
+pub(super) fn rollback(connection: &mut Connection) {
     if !connection.is_autocommit()
         && let Err(e) = connection.execute("ROLLBACK")
     {

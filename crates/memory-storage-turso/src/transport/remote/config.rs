@@ -8,6 +8,7 @@ use memory_core::envelope::Codec;
 use memory_core::{Error, Result};
 
 use super::url::DatabaseUrl;
+use crate::schema::Upgrade;
 
 /// Settings of a [`TursoStore`](crate::TursoStore) on a libSQL server or Turso Cloud.
 #[derive(Debug, Clone)]
@@ -54,6 +55,8 @@ pub struct RemoteConfig {
     pub max_response_bytes: usize,
     /// How new payloads are encoded. Every codec stays readable.
     pub codec: Codec,
+    /// What becomes of a database with an older schema.
+    pub upgrade: Upgrade,
     /// What is tried again, and when.
     pub retry: RetryConfig,
     /// When to stop asking a server that does not answer.
@@ -81,6 +84,7 @@ impl Default for RemoteConfig {
             pipeline: true,
             max_response_bytes: 16 * 1024 * 1024,
             codec: Codec::MessagePack,
+            upgrade: Upgrade::Auto,
             retry: RetryConfig::default(),
             breaker: BreakerConfig::default(),
         }
