@@ -8,6 +8,8 @@
 //! - [`verify`]: whether what is stored agrees with itself, and repairs
 //! - `schema`: numbered migrations
 //! - `schema`: numbered migrations; [`Migrator`] for those on request
+//! - `schema`: numbered migrations
+//! - [`maintenance`]: [`Maintenance`], work on a database as a whole
 //! - [`backup`]: the database in a file by itself, and back
 //! - `payload`: episodes and steps as stored bytes
 //! - `database`: a transport whose schema is brought up to date before its first use
@@ -22,6 +24,7 @@ mod carried;
 mod columns;
 pub mod config;
 mod database;
+pub mod maintenance;
 pub mod metrics;
 mod names;
 mod payload;
@@ -34,9 +37,9 @@ pub mod verify;
 mod write;
 
 pub use config::{Synchronous, TursoConfig};
+pub use maintenance::{Maintenance, SchemaChange, SchemaStep};
 pub use metrics::Metrics;
 pub use schema::Upgrade;
-pub use schema::migrator::{Migrator, SchemaChange, SchemaStep};
 pub use store::TursoStore;
 pub use transport::{
     BreakerConfig, DatabaseUrl, Gauge, RemoteConfig, RemoteMetrics, RemoteTransport, RetryConfig,

@@ -113,6 +113,8 @@ pub enum Command {
     Copy(CopyArgs),
     /// Check that everything stored agrees with itself, and the cache with it; repair what can be
     Verify(VerifyArgs),
+    /// Bring the database to another schema, or episodes of the older layout into it
+    Migrate(MigrateArgs),
     /// Writes that a server does not have yet: list them, try refused ones again, drop them
     #[command(subcommand)]
     Outbox(OutboxCommand),
@@ -277,6 +279,22 @@ pub struct VerifyArgs {
     /// Draw columns, metadata, text index and change records anew from the episodes where they differ
     #[arg(long)]
     pub repair: bool,
+/// Arguments of `migrate`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Opening a database does the same by itself, unless database.upgrade is manual. All steps happen at
+once or not at all. A file is kept as it was in a backup beside it, which is named; a server is not:
+make one with `memory-mcp backup FILE` before.")]
+pub struct MigrateArgs {
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Go to this step of the schema; back where nothing gets lost
+    #[arg(long, value_name = "N")]
+    pub to: Option<usize>,
+    /// Do not ask before changing a server
+    #[arg(long, short)]
+    pub yes: bool,
 }
 
 /// The commands of `outbox`.

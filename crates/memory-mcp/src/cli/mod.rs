@@ -19,6 +19,7 @@ mod export;
 mod forget;
 mod import;
 mod list;
+mod migrate;
 mod outbox;
 mod progress;
 mod quickstart;
@@ -89,6 +90,7 @@ async fn dispatch(command: Command, session: &Session, out: &mut Output) -> Resu
         Command::Copy(args) => return copy::run(&args, session, out).await,
         Command::Outbox(command) => return outbox::run(&command, session, out).await,
         Command::Verify(args) => return verify::run(&args, session, out).await,
+        Command::Migrate(args) => return migrate::run(&args, session, out).await,
         _ => {}
     }
     let memory = session.open().await?;
@@ -105,6 +107,7 @@ async fn dispatch(command: Command, session: &Session, out: &mut Output) -> Resu
         | Command::Completions(_)
         | Command::Copy(_)
         | Command::Eval(_)
+        | Command::Migrate(_)
         | Command::Outbox(_)
         | Command::Token(_)
         | Command::Verify(_)

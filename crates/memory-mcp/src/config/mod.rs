@@ -21,7 +21,7 @@ use memory_core::envelope::Codec;
 use memory_core::episode::limits::MAX_NAME_BYTES;
 use memory_core::error::excerpt;
 use memory_storage::WhenOffline;
-use memory_storage_turso::Synchronous;
+use memory_storage_turso::{Synchronous, Upgrade};
 use serde::{Deserialize, Serialize};
 
 use crate::http::Allowed;
@@ -90,6 +90,8 @@ pub struct Database {
     pub parallel_chunks: usize,
     /// How long a write waits for other processes' writes.
     pub busy_timeout_ms: u64,
+    /// What becomes of a database with an older schema when it is opened: `auto` or `manual`.
+    pub upgrade: Upgrade,
 }
 
 /// Settings of the connection to a server. A name without a unit means what it says in

@@ -44,6 +44,7 @@ impl Config {
                 max_group: turso.max_group,
                 parallel_chunks: turso.parallel_chunks,
                 busy_timeout_ms: milliseconds(turso.busy_timeout),
+                upgrade: turso.upgrade,
             },
             remote: Remote::of(&RemoteConfig::default()),
             writes: Writes {
@@ -121,6 +122,7 @@ impl Config {
             parallel_chunks: self.database.parallel_chunks,
             busy_timeout: Duration::from_millis(self.database.busy_timeout_ms),
             codec: self.payload.codec,
+            upgrade: self.database.upgrade,
         }
     }
 
@@ -132,6 +134,7 @@ impl Config {
             ca_file: (ca_file != Path::new("")).then(|| ca_file.clone()),
             codec: self.payload.codec,
             parallel_chunks: self.database.parallel_chunks,
+            upgrade: self.database.upgrade,
             ..self.remote.config(url)
         }
     }

@@ -11,12 +11,15 @@
 //! byte of it changed, it is no longer taken for a backup.
 
 use std::fs::File;
-use std::io::{BufReader, Read, Write};
+use std::io::{BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use memory_core::{Error, Result};
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
+
+use super::Progress;
+use super::unpack::damaged;
 
 const MAGIC: &[u8; 16] = b"memory-mcp seal1";
 
@@ -44,10 +47,7 @@ pub(crate) fn write(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Resu
     if path.symlink_metadata().is_ok() {
         return Err(exists(path));
     }
-    let directory = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
+    let directory = directory_of(path);
     let refuse = |e: std::io::Error| cannot(path, "written", &e);
     // Readable by its owner alone, like a database.
     let partial = NamedTempFile::with_prefix_in(".memory-backup-", directory).map_err(refuse)?;
@@ -63,6 +63,79 @@ pub(crate) fn write(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Resu
     #[cfg(unix)]
     File::open(directory).and_then(|directory| directory.sync_all()).map_err(refuse)?;
     Ok(sealed)
+}
+
+/// The directory that a path names a file in.
+pub(super) fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// A file that looks like a backup.
+pub(super) struct Source {
+    file: File,
+    name: String,
+    bytes: u64,
+    sha256: [u8; 32],
+}
+
+impl Source {
+    /// Reads the seal.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let name = path.display().to_string();
+        let refuse = |e: std::io::Error| cannot(path, "read", &e);
+        // Asked before it is opened: opening a pipe would wait for somebody to write into it.
+        let kind = std::fs::metadata(path).map_err(refuse)?;
+        if !kind.is_file() {
+            return Err(no_backup(&name, "it is no regular file"));
+        }
+        let mut file = File::open(path).map_err(refuse)?;
+        let length = file.metadata().map_err(refuse)?.len();
+        let Some(bytes) = length.checked_sub(SEAL_BYTES as u64) else {
+            return Err(no_backup(&name, "it is too short"));
+        };
+        let mut seal = [0; SEAL_BYTES];
+        file.seek(SeekFrom::Start(bytes)).map_err(refuse)?;
+        file.read_exact(&mut seal).map_err(refuse)?;
+        file.rewind().map_err(refuse)?;
+        let (magic, rest) = seal.split_at(MAGIC.len());
+        if magic != MAGIC {
+            return Err(no_backup(&name, "it has no seal at its end; it may be cut off"));
+        }
+        let (said, sha256) = rest.split_at(8);
+        if said != bytes.to_le_bytes() {
+            return Err(damaged(&name, "its length is not what its seal says"));
+        }
+        let sha256 = sha256.try_into().unwrap_or_default();
+        Ok(Source { file, name, bytes, sha256 })
+    }
+
+    /// Copies the database in it to the new file `to`, which is whole when this succeeds.
+    pub(super) fn copy_to(mut self, to: &Path, progress: &Progress) -> Result<Sealed> {
+        progress.expect(self.bytes);
+        let refuse = |e: std::io::Error| cannot(to, "unpacked", &e);
+        let mut copy = File::options().write(true).create_new(true).open(to).map_err(refuse)?;
+        let (bytes, sha256) = digest(&mut self.file, self.bytes, |part| {
+            progress.add(part.len() as u64);
+            copy.write_all(part)
+        })
+        .map_err(refuse)?;
+        if bytes != self.bytes || sha256 != self.sha256 {
+            return Err(damaged(&self.name, "its checksum does not match: it was changed"));
+        }
+        Ok(Sealed { bytes, sha256: hex(&sha256) })
+    }
+}
+
+fn no_backup(name: &str, why: &str) -> Error {
+    Error::Refused {
+        problem: format!("{name} is no backup made by this program: {why}"),
+        hint: "nothing was changed; a database file is taken over with `memory-mcp copy --from`, \
+               an export with `memory-mcp import`"
+            .into(),
+    }
 }
 
 fn seal(file: &mut File) -> std::io::Result<Sealed> {

@@ -28,18 +28,18 @@ const TABLES: &str = "SELECT count(*), count(*) FILTER (WHERE name = 'migrations
 const STEPS: &str = "SELECT n, name, checksum FROM migrations ORDER BY n";
 
 /// What kind of database it is.
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Empty,
     Ours,
 }
 
 /// The first question; answered by [`kind`].
-pub(super) fn tables() -> Statement {
+pub(crate) fn tables() -> Statement {
     Statement::new(TABLES, Vec::new())
 }
 
 /// Refuses what is not ours. `database` names the database in errors.
-pub(super) fn kind(rows: Vec<Vec<Value>>, database: &str) -> Result<Kind> {
+pub(crate) fn kind(rows: Vec<Vec<Value>>, database: &str) -> Result<Kind> {
     let mut columns = Columns::new(rows.into_iter().next().unwrap_or_default());
     let (tables, ledger, older) = (columns.integer()?, columns.integer()?, columns.integer()?);
     match (tables, ledger) {
@@ -57,12 +57,12 @@ pub(super) fn kind(rows: Vec<Vec<Value>>, database: &str) -> Result<Kind> {
 }
 
 /// The second question, of a database of ours; answered by [`applied`].
-pub(super) fn steps() -> Statement {
+pub(crate) fn steps() -> Statement {
     Statement::new(STEPS, Vec::new())
 }
 
 /// How many steps the database has seen. Refuses a newer one, and one with another text of a step.
-pub(super) fn applied(
+pub(crate) fn applied(
     rows: Vec<Vec<Value>>,
     migrations: &[Migration],
     database: &str,

@@ -17,7 +17,7 @@ pub enum Upgrade {
     /// It is brought to this build's schema, a file after a backup beside it.
     #[default]
     Auto,
-    /// It is refused until somebody asks for it with [`Migrator`](crate::Migrator).
+    /// It is refused until somebody asks for it with [`Maintenance`](crate::Maintenance).
     Manual,
 }
 
@@ -85,7 +85,7 @@ pub(crate) async fn go(
     to: usize,
 ) -> Result<Change> {
     let change = match transport {
-        Transport::Local(local) => go_local(local, migrations, database, to).await?,
+        Transport::Local(local) => go_local(local, migrations, database, to, true).await?,
         Transport::Remote(_) => go_remote(transport, migrations, database, to).await?,
     };
     if change.from != change.to {
@@ -101,6 +101,7 @@ async fn go_local(
     migrations: &'static [Migration],
     database: &str,
     to: usize,
+    keep: bool,
 ) -> Result<Change> {
     let name = database.to_owned();
     local
@@ -113,7 +114,7 @@ async fn go_local(
             for (query, refusal) in blockers {
                 blocked(&rows(own.run(&query)?), &refusal)?;
             }
-            let worth_keeping = from > 0 && !statements.is_empty();
+            let worth_keeping = keep && from > 0 && !statements.is_empty();
             let backup = worth_keeping.then(|| back_up(own, from)).transpose()?;
             for statement in &statements {
                 own.run(statement)?;
@@ -158,6 +159,19 @@ async fn go_remote(
         }
     }
     Ok(Change { from, to, backup: None })
+}
+
+/// Brings a copy that was made to be thrown away to this build's schema: nothing of it is kept.
+pub(crate) async fn upgrade_copy(
+    local: &LocalTransport,
+    migrations: &'static [Migration],
+) -> Result<()> {
+    go_local(local, migrations, "the backup", migrations.len(), false).await.map(drop)
+}
+
+/// Every statement that makes an empty database one of schema `to`.
+pub(crate) fn build(migrations: &'static [Migration], to: usize) -> Result<Vec<Statement>> {
+    plan(migrations, 0, to).map(|plan| plan.statements)
 }
 
 /// What has to be asked before, each with the refusal, and what has to be done.

@@ -10,18 +10,17 @@
 //!
 //! - `ledger`: which steps a database has seen, and whether it is ours at all
 //! - `migrate`: from there to this build's schema, or to another one
-//! - [`migrator`]: the same on request, for `memory-mcp migrate`
 
 mod ledger;
 mod migrate;
-pub(crate) mod migrator;
 #[cfg(test)]
 mod plan_guard;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use ledger::{Kind, applied as applied_of, kind, steps, tables};
 pub use migrate::Upgrade;
-pub(crate) use migrate::bring_up;
+pub(crate) use migrate::{applied, bring_up, build, go, upgrade_copy};
 
 use sha2::{Digest, Sha256};
 
@@ -58,8 +57,11 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0002_dictionaries.sql"),
         down: Down::Lossless {
             sql: include_str!("migrations/0002_dictionaries.down.sql"),
-            blocked_by: Some((COMPRESSED, "there are compressed episodes, which the build before cannot read; \
-                `memory-mcp migrate --reencode --set payload.compression=none` first")),
+            blocked_by: Some((
+                COMPRESSED,
+                "there are compressed episodes, which the build before cannot read; \
+                `memory-mcp migrate --reencode --set payload.compression=none` first",
+            )),
         },
     },
 ];

@@ -7,6 +7,7 @@ mod local;
 mod remote;
 
 pub(crate) use local::{Exclusive, LocalTransport, offload};
+pub(crate) use remote::Snapshot;
 pub use remote::{
     BreakerConfig, DatabaseUrl, Gauge, RemoteConfig, RemoteMetrics, RemoteTransport, RetryConfig,
     Secret, TokenSource,

@@ -3,7 +3,7 @@
 use memory_core::Error;
 
 use super::*;
-use crate::schema::migrator::Migrator;
+use crate::maintenance::Maintenance;
 
 fn refusal<T: std::fmt::Debug>(result: Result<T>) -> String {
     match result.unwrap_err() {
@@ -12,8 +12,8 @@ fn refusal<T: std::fmt::Debug>(result: Result<T>) -> String {
     }
 }
 
-async fn migrator(path: &Path, migrations: &'static [Migration]) -> Migrator {
-    Migrator::open(TursoConfig::at(path)).await.unwrap().with(migrations)
+async fn maintenance(path: &Path, migrations: &'static [Migration]) -> Maintenance {
+    Maintenance::open(TursoConfig::at(path)).await.unwrap().with(migrations)
 }
 
 #[tokio::test]
@@ -84,25 +84,25 @@ async fn steps_are_taken_back_where_nothing_gets_lost_and_refused_with_the_reaso
     let (_directory, path) = database();
     old(&path, 10).await;
     upgrade(&path).await.unwrap();
-    let migrator = migrator(&path, &NEW).await;
-    let applied: Vec<bool> = migrator.steps().await.unwrap().iter().map(|s| s.applied).collect();
+    let maintenance = maintenance(&path, &NEW).await;
+    let applied: Vec<bool> = maintenance.steps().await.unwrap().iter().map(|s| s.applied).collect();
     assert_eq!(applied, [true, true, true]);
-    let back = migrator.go(Some(2)).await.unwrap();
+    let back = maintenance.migrate(Some(2)).await.unwrap();
     assert_eq!((back.from, back.to), (3, 2));
     assert!(back.backup.unwrap().ends_with("memory.db.schema-3.backup"));
 
     let transport = transport(&path);
     run(&transport, "UPDATE notes SET marked = 1 WHERE rid = 1").await;
-    let told = refusal(migrator.go(Some(1)).await);
+    let told = refusal(maintenance.migrate(Some(1)).await);
     assert!(told.contains("step 2 (lengths) cannot be taken back: there are marked"), "{told}");
     run(&transport, "UPDATE notes SET marked = NULL").await;
     transport.close().await;
-    assert_eq!(migrator.go(Some(1)).await.unwrap().to, 1);
+    assert_eq!(maintenance.migrate(Some(1)).await.unwrap().to, 1);
     assert_eq!(assert_whole(&path, 10).await, 1);
-    let none = migrator.go(Some(0)).await.unwrap_err().to_string();
+    let none = maintenance.migrate(Some(0)).await.unwrap_err().to_string();
     assert!(none.contains("is 0; choose 1 to 3"), "{none}");
     // And up again, over a backup that is there from the first time.
-    migrator.go(None).await.unwrap();
+    maintenance.migrate(None).await.unwrap();
     assert_eq!(assert_whole(&path, 10).await, 3);
     assert!(backups(&path).contains(&"memory.db.schema-1-2.backup".to_owned()));
 }
@@ -113,9 +113,9 @@ async fn a_step_without_a_way_back_says_why() {
         [NOTES, Migration { down: Down::None("it merged what cannot be told apart"), ..LENGTHS }];
     let (_directory, path) = database();
     old(&path, 10).await;
-    let migrator = migrator(&path, &FIRST_TWO).await;
-    migrator.go(None).await.unwrap();
-    let told = refusal(migrator.go(Some(1)).await);
+    let maintenance = maintenance(&path, &FIRST_TWO).await;
+    maintenance.migrate(None).await.unwrap();
+    let told = refusal(maintenance.migrate(Some(1)).await);
     assert!(told.contains("it merged what cannot be told apart"), "{told}");
 }
 
@@ -124,10 +124,10 @@ async fn another_text_of_a_step_and_a_newer_schema_are_refused_by_everything() {
     static EDITED: [Migration; 1] = [Migration { sql: "CREATE TABLE notes (rid);\n", ..NOTES }];
     let (_directory, path) = database();
     old(&path, 10).await;
-    let told = refusal(migrator(&path, &EDITED).await.go(None).await);
+    let told = refusal(maintenance(&path, &EDITED).await.migrate(None).await);
     assert!(told.contains("another version of schema step 1 (notes)"), "{told}");
     upgrade(&path).await.unwrap();
-    let told = refusal(migrator(&path, &OLD).await.steps().await);
+    let told = refusal(maintenance(&path, &OLD).await.steps().await);
     assert!(told.contains("has schema 3, this build knows up to 1; upgrade"), "{told}");
     assert_eq!(assert_whole(&path, 10).await, 3);
 }

@@ -104,6 +104,17 @@ impl Exchange {
         }
     }
 
+    /// A stream that reads one state of the database for as long as it is asked for more.
+    pub(super) async fn reading_stream(&self, deadline: Instant) -> Result<Stream<'_>> {
+        let begun = async {
+            let mut stream =
+                Stream::new(&self.http, self.config.request_timeout, deadline, self.seen())?;
+            stream.begin_reading().await?;
+            Ok(stream)
+        };
+        begun.await.map_err(|failure: Failure| failure.into_error(Access::Read, false))
+    }
+
     /// One request past the limit, the breaker and the retries: opens a connection or keeps one open.
     pub(super) async fn touch(&self) -> Result<(), Failure> {
         let statement = crate::batch::Statement::new("SELECT 1", Vec::new());

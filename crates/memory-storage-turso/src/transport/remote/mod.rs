@@ -37,7 +37,7 @@ pub use config::{BreakerConfig, RemoteConfig, RetryConfig, Secret, TokenSource};
 pub use metrics::{Gauge, RemoteMetrics};
 pub use url::DatabaseUrl;
 
-use crate::batch::{Access, Batch, StatementResult};
+use crate::batch::{Access, Batch, Statement, StatementResult, Value};
 use exchange::Exchange;
 use gather::Gather;
 use hrana::Encoded;
@@ -47,6 +47,27 @@ const RELAX_INTERVAL: Duration = Duration::from_secs(5);
 
 /// After this long without a call nothing is kept warm any more.
 const UNUSED: Duration = Duration::from_secs(15 * 60);
+
+/// How long one state of a database may be read.
+const LONGEST_SNAPSHOT: Duration = Duration::from_secs(24 * 3600);
+
+/// One state of the database, however long it takes to read it.
+pub(crate) struct Snapshot<'a>(stream::Stream<'a>);
+
+impl Snapshot<'_> {
+    /// The rows of one statement.
+    pub(crate) async fn read(&mut self, statement: &Statement) -> Result<Vec<Vec<Value>>> {
+        let encoded = Encoded::new(std::slice::from_ref(statement))?;
+        let text = encoded.statements().next().unwrap_or_default();
+        let result = self.0.read(text).await;
+        Ok(result.map_err(|failure| failure.into_error(Access::Read, false))?.rows)
+    }
+
+    /// Lets go of it.
+    pub(crate) async fn close(self) {
+        self.0.close().await;
+    }
+}
 
 /// The way to a database on a server.
 #[derive(Debug)]
@@ -77,6 +98,13 @@ impl RemoteTransport {
                 self.gather.run(encoded, deadline).await
             }
         }
+    }
+
+    /// One state of the database, to be read in many requests. A server gives up on it when nothing is
+    /// asked for some seconds.
+    pub(crate) async fn snapshot(&self) -> Result<Snapshot<'_>> {
+        let deadline = Instant::now() + LONGEST_SNAPSHOT;
+        Ok(Snapshot(self.exchange.reading_stream(deadline).await?))
     }
 
     /// What it did and where it stands.

@@ -77,6 +77,27 @@ impl<'a> Stream<'a> {
         Ok(results)
     }
 
+    /// Begins a transaction that reads: every later [`read`](Self::read) sees the same state.
+    pub(super) async fn begin_reading(&mut self) -> Result<(), Failure> {
+        // Two statements are what needs a transaction.
+        match hrana::begin(Access::Read, 2) {
+            Some(begin) => self.execute(&begin, false).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// The result of one statement.
+    pub(super) async fn read(&mut self, statement: &str) -> Result<StatementResult, Failure> {
+        self.execute(statement, false).await
+    }
+
+    /// Ends the stream. If that fails the server does so by itself after a while.
+    pub(super) async fn close(mut self) {
+        if self.baton.is_some() {
+            let _ = self.post(None, true).await;
+        }
+    }
+
     async fn execute(&mut self, statement: &str, last: bool) -> Result<StatementResult, Failure> {
         let body = self.post(Some(statement), last).await?;
         let (baton, answer) = hrana::step_answer(&body)?;

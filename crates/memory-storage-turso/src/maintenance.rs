@@ -1,17 +1,18 @@
-//! Schema changes on request.
+//! Work on a database as a whole: its schema, backups, restoring, leaving no trace of what is forgotten.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use memory_core::{Error, Result};
 
-use super::{Down, MIGRATIONS, Migration, migrate};
+use crate::backup::{self, Progress, Sealed, Unpacked};
 use crate::config::TursoConfig;
+use crate::schema::{self, Down, MIGRATIONS, Migration};
 use crate::transport::{LocalTransport, RemoteConfig, RemoteTransport, Transport, offload};
 
-/// A database whose schema is looked at and changed, and nothing else. Opening it changes nothing.
+/// A database that is worked on as a whole. Opening it changes nothing of it, not even an old schema.
 #[derive(Debug)]
-pub struct Migrator {
+pub struct Maintenance {
     transport: Transport,
     name: String,
     migrations: &'static [Migration],
@@ -41,7 +42,7 @@ pub struct SchemaChange {
     pub backup: Option<PathBuf>,
 }
 
-impl Migrator {
+impl Maintenance {
     /// On a local file, which must exist.
     ///
     /// # Errors
@@ -54,10 +55,19 @@ impl Migrator {
                 hint: "`memory-mcp config` shows database.url and data_dir".into(),
             });
         }
+        Self::open_or_create(config).await
+    }
+
+    /// On a local file, which is created when absent.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`]: it cannot be created, or is no database.
+    pub async fn open_or_create(config: TursoConfig) -> Result<Self> {
         let name = config.path.display().to_string();
         let opened = offload(move || LocalTransport::open(config, Arc::default()));
         let transport = Transport::Local(opened.await??);
-        Ok(Migrator { transport, name, migrations: MIGRATIONS })
+        Ok(Maintenance { transport, name, migrations: MIGRATIONS })
     }
 
     /// On a server.
@@ -68,7 +78,7 @@ impl Migrator {
     pub fn connect(config: RemoteConfig) -> Result<Self> {
         let name = config.url.to_string();
         let transport = Transport::Remote(RemoteTransport::new(config)?);
-        Ok(Migrator { transport, name, migrations: MIGRATIONS })
+        Ok(Maintenance { transport, name, migrations: MIGRATIONS })
     }
 
     /// Every step this build knows, in order.
@@ -78,7 +88,7 @@ impl Migrator {
     /// [`Error::Refused`]: the database is one of another program, of a newer schema, or of another
     /// text of a step.
     pub async fn steps(&self) -> Result<Vec<SchemaStep>> {
-        let applied = migrate::applied(&self.transport, self.migrations, &self.name).await?;
+        let applied = schema::applied(&self.transport, self.migrations, &self.name).await?;
         let step = |(i, migration): (usize, &Migration)| SchemaStep {
             number: i + 1,
             name: migration.name,
@@ -98,14 +108,50 @@ impl Migrator {
     ///
     /// [`Error::Invalid`]: there is no such step. [`Error::Refused`]: as [`steps`](Self::steps), or a
     /// step cannot be taken back.
-    pub async fn go(&self, to: Option<usize>) -> Result<SchemaChange> {
+    pub async fn migrate(&self, to: Option<usize>) -> Result<SchemaChange> {
         let latest = self.migrations.len();
         let to = to.unwrap_or(latest);
         if !(1..=latest).contains(&to) {
             return Err(Error::invalid("to", format!("is {to}; choose 1 to {latest}")));
         }
-        let change = migrate::go(&self.transport, self.migrations, &self.name, to).await?;
+        let change = schema::go(&self.transport, self.migrations, &self.name, to).await?;
         Ok(SchemaChange { from: change.from, to: change.to, backup: change.backup })
+    }
+
+    /// Writes the database to the new file `path`, consistent, while others read and write on: a
+    /// database file with a seal behind it, at the schema that the database has.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`]: there is something at `path`, or it cannot be written, or the database is
+    /// none of ours. Those of the database.
+    pub async fn back_up(&self, path: &Path, progress: &Arc<Progress>) -> Result<Sealed> {
+        match &self.transport {
+            Transport::Local(local) => {
+                schema::applied(&self.transport, self.migrations, &self.name).await?;
+                local.back_up(path.to_owned(), progress.clone()).await
+            }
+            Transport::Remote(remote) => {
+                backup::download(remote, self.migrations, &self.name, path, progress).await
+            }
+        }
+    }
+
+    /// Puts the content of a backup in the place of a file's, in one transaction. Other processes see
+    /// the old content until then and the new one from then on; what they have cached is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`]: the database is on a server, or none of ours.
+    pub async fn restore(&self, backup: &Unpacked) -> Result<()> {
+        let Transport::Local(local) = &self.transport else {
+            return Err(Error::Refused {
+                problem: "the content of a server cannot be replaced at once".into(),
+                hint: "restore into an empty database".into(),
+            });
+        };
+        schema::go(&self.transport, self.migrations, &self.name, self.migrations.len()).await?;
+        local.replace_with(backup.path().to_owned()).await
     }
 
     /// Lets go of the database.
@@ -115,9 +161,9 @@ impl Migrator {
 }
 
 #[cfg(test)]
-impl Migrator {
+impl Maintenance {
     /// With steps made for a test.
-    pub(super) fn with(self, migrations: &'static [Migration]) -> Self {
-        Migrator { migrations, ..self }
+    pub(crate) fn with(self, migrations: &'static [Migration]) -> Self {
+        Maintenance { migrations, ..self }
     }
 }
