@@ -6,9 +6,13 @@ use std::sync::Arc;
 use memory_core::{Error, Result};
 
 use crate::backup::{self, Progress, Sealed, Unpacked};
+use crate::batch::{Access, Batch, Statement};
 use crate::config::TursoConfig;
 use crate::schema::{self, Down, MIGRATIONS, Migration};
 use crate::transport::{LocalTransport, RemoteConfig, RemoteTransport, Transport, offload};
+
+/// A deleted row's words stay in the index until the segments that hold them are merged.
+const MERGE_TEXT: &str = "INSERT INTO episode_text (episode_text) VALUES ('optimize')";
 
 /// A database that is worked on as a whole. Opening it changes nothing of it, not even an old schema.
 #[derive(Debug)]
@@ -152,6 +156,43 @@ impl Maintenance {
         };
         schema::go(&self.transport, self.migrations, &self.name, self.migrations.len()).await?;
         local.replace_with(backup.path().to_owned()).await
+    }
+
+    /// Marks an empty database as being filled from `backup`, record by record. Succeeds again until
+    /// [`end_filling`](Self::end_filling), so that what was interrupted can go on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`]: it is not empty, or another backup's restore is not finished.
+    pub async fn begin_filling(&self, backup: &Unpacked) -> Result<()> {
+        schema::go(&self.transport, self.migrations, &self.name, self.migrations.len()).await?;
+        backup::fill::begin(&self.transport, &backup.sealed.sha256, &self.name).await
+    }
+
+    /// Says that everything of `backup` is there, and gives the database a new id.
+    ///
+    /// # Errors
+    ///
+    /// Those of the database.
+    pub async fn end_filling(&self, backup: &Unpacked) -> Result<()> {
+        backup::fill::end(&self.transport, &backup.sealed.sha256).await
+    }
+
+    /// Leaves nothing of what was deleted: the text index is merged, so that deleted words go, and a
+    /// file is written anew with an empty log. Takes about as long as copying the file.
+    ///
+    /// On a server only the index is: its free pages and its log are its operator's.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`]: another process reads an old state of the file; repeat it.
+    pub async fn scrub(&self) -> Result<()> {
+        let statements = vec![Statement::new(MERGE_TEXT, Vec::new())];
+        self.transport.run(Batch { access: Access::Write, statements }).await?;
+        match &self.transport {
+            Transport::Local(local) => local.scrub().await,
+            Transport::Remote(_) => Ok(()),
+        }
     }
 
     /// Lets go of the database.

@@ -113,6 +113,10 @@ pub enum Command {
     Copy(CopyArgs),
     /// Check that everything stored agrees with itself, and the cache with it; repair what can be
     Verify(VerifyArgs),
+    /// Write the whole database to a new file, while it is in use
+    Backup(BackupArgs),
+    /// Put a backup in the place of what is in the database
+    Restore(RestoreArgs),
     /// Bring the database to another schema, or episodes of the older layout into it
     Migrate(MigrateArgs),
     /// Writes that a server does not have yet: list them, try refused ones again, drop them
@@ -241,6 +245,9 @@ pub struct ForgetArgs {
     /// As `list` and `recall` print them
     #[arg(required = true, value_name = "ID")]
     pub ids: Vec<String>,
+    /// Leave no trace of them on this machine: not in free space, logs, indexes or caches
+    #[arg(long)]
+    pub purge: bool,
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,
@@ -279,6 +286,32 @@ pub struct VerifyArgs {
     /// Draw columns, metadata, text index and change records anew from the episodes where they differ
     #[arg(long)]
     pub repair: bool,
+/// Arguments of `backup`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+The backup is consistent: it holds what was committed when it began. Others read and write on. It is a
+database file with its checksum at the end; `--database FILE` looks into it.")]
+pub struct BackupArgs {
+    /// Where to; must not exist
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+/// Arguments of `restore`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+The backup is verified in full before anything is changed. A database file gets its content all at once,
+and whoever has it open goes on with that. A server must be empty; stopped half way, the same command
+goes on.")]
+pub struct RestoreArgs {
+    /// As `memory-mcp backup` and migrations made it
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
 /// Arguments of `migrate`.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\

@@ -15,14 +15,14 @@ pub(super) async fn run(
     args: &ForgetArgs,
     memory: &LocalMemory,
     session: &Session,
-    out: &mut Output,
 ) -> Result<(), Failure> {
-    let ids: Vec<EpisodeId> = args.ids.iter().map(|id| id.parse()).collect::<Result<_, _>>()?;
+    let ids = ids(args)?;
     let scope = session.scope();
     let found = memory.store().get(&scope, &ids).await?;
     let missing: Vec<String> =
         ids.iter().zip(&found).filter(|(_, e)| e.is_none()).map(|(id, _)| id.to_string()).collect();
-    if !missing.is_empty() {
+    // A purge that was interrupted finds them forgotten already, and goes on.
+    if !missing.is_empty() && !args.purge {
         return Err(Failure::not_found(format!("there is no episode {}", missing.join(", ")))
             .hint("nothing was forgotten; `memory-mcp list` shows the episodes"));
     }
@@ -38,10 +38,20 @@ pub(super) async fn run(
     for id in &ids {
         memory.forget(&scope, *id).await?;
     }
+    Ok(())
+}
+
+pub(super) fn ids(args: &ForgetArgs) -> Result<Vec<EpisodeId>, Failure> {
+    Ok(args.ids.iter().map(|id| id.parse()).collect::<Result<_, _>>()?)
+}
+
+pub(super) fn tell(args: &ForgetArgs, out: &mut Output) -> Result<(), Failure> {
+    let ids = ids(args)?;
     if out.is_json() {
-        return out.json(&json!({ "forgotten": ids }));
+        return out.json(&json!({ "forgotten": ids, "purged": args.purge }));
     }
-    out.line(format_args!("Forgot {} for good.", episodes(ids.len())))
+    let end = if args.purge { "for good, and purged" } else { "for good" };
+    out.line(format_args!("Forgot {} {end}.", episodes(ids.len())))
 }
 
 fn episodes(count: usize) -> String {

@@ -11,6 +11,7 @@ pub mod failure;
 pub mod filter;
 pub mod output;
 
+mod backup;
 mod completions;
 mod config;
 mod copy;
@@ -22,8 +23,10 @@ mod list;
 mod migrate;
 mod outbox;
 mod progress;
+mod purge;
 mod quickstart;
 mod recall;
+mod restore;
 mod serve;
 mod session;
 mod show;
@@ -38,7 +41,7 @@ use memory_core::EpisodeStore;
 
 pub use failure::{Exit, Failure};
 
-use args::{Args, Command};
+use args::{Args, Command, ForgetArgs};
 use output::Output;
 use session::Session;
 
@@ -88,8 +91,11 @@ async fn dispatch(command: Command, session: &Session, out: &mut Output) -> Resu
         Command::Eval(command) => return eval::run(&command, out).await,
         Command::Token(command) => return token::run(&command, session, out),
         Command::Copy(args) => return copy::run(&args, session, out).await,
+        Command::Forget(args) => return forget_all(&args, session, out).await,
         Command::Outbox(command) => return outbox::run(&command, session, out).await,
         Command::Verify(args) => return verify::run(&args, session, out).await,
+        Command::Backup(args) => return backup::run(&args, session, out).await,
+        Command::Restore(args) => return restore::run(&args, session, out).await,
         Command::Migrate(args) => return migrate::run(&args, session, out).await,
         _ => {}
     }
@@ -102,11 +108,13 @@ async fn dispatch(command: Command, session: &Session, out: &mut Output) -> Resu
         Command::List(args) => list::run(&args, &memory, session, out).await,
         Command::Show(args) => show::run(&args, &memory, session, out).await,
         Command::Stats => stats::run(&memory, session, out).await,
-        Command::Forget(args) => forget::run(&args, &memory, session, out).await,
         Command::Config
         | Command::Completions(_)
         | Command::Copy(_)
         | Command::Eval(_)
+        | Command::Forget(_)
+        | Command::Backup(_)
+        | Command::Restore(_)
         | Command::Migrate(_)
         | Command::Outbox(_)
         | Command::Token(_)
@@ -119,4 +127,18 @@ async fn dispatch(command: Command, session: &Session, out: &mut Output) -> Resu
     memory.store().durable().close().await;
     let place = session.place()?;
     done.map_err(|failure| failure.about(&place))
+}
+
+/// Purging needs the database and the cache for itself.
+async fn forget_all(args: &ForgetArgs, session: &Session, out: &mut Output) -> Result<(), Failure> {
+    let memory = session.open().await?;
+    let forgotten = forget::run(args, &memory, session).await;
+    memory.store().durable().close().await;
+    drop(memory);
+    let place = session.place()?;
+    forgotten.map_err(|failure| failure.about(&place))?;
+    if args.purge {
+        purge::run(&forget::ids(args)?, session).await.map_err(|failure| failure.about(&place))?;
+    }
+    forget::tell(args, out)
 }

@@ -106,6 +106,7 @@ impl Config {
     }
 
     /// Where the cache files are.
+    /// Where cache files are.
     pub fn cache_dir(&self) -> PathBuf {
         self.data_dir.join(CACHE_DIRECTORY)
     }

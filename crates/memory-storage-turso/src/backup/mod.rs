@@ -4,9 +4,11 @@
 //! - `scratch`: directories for what is not finished yet, and what a killed process left of them
 //! - `tables`: what a database of ours consists of
 //! - `download`: a backup of a server, row by row in one snapshot
+//! - `fill`: the mark of a database that is being filled from a backup
 //! - [`unpack`](mod@unpack): a backup verified, in a private copy
 
 mod download;
+pub(crate) mod fill;
 mod scratch;
 mod seal;
 mod tables;

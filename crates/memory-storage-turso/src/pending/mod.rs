@@ -85,6 +85,26 @@ impl PendingFile {
         Ok(PendingFile { transport, max_entries, max_bytes })
     }
 
+    /// Drops every write to these episodes, delivered or not, and leaves nothing of them, nor of
+    /// anything dropped before, in the file.
+    ///
+    /// # Errors
+    ///
+    /// As [`Maintenance::scrub`](crate::Maintenance::scrub).
+    pub async fn purge(&self, episodes: &[EpisodeId]) -> Result<()> {
+        let statements = ["entries", "heads"].map(|table| {
+            let sql = format!(
+                "DELETE FROM {table} WHERE episode IN (SELECT unhex(value) FROM json_each(?1))"
+            );
+            Statement { sql: sql.into(), params: vec![id_list(episodes)] }
+        });
+        self.write(statements.into()).await?;
+        match &self.transport {
+            Transport::Local(local) => local.scrub().await,
+            Transport::Remote(_) => Ok(()),
+        }
+    }
+
     /// A number that changes whenever anybody writes to the file.
     pub async fn data_version(&self) -> Result<i64> {
         Ok(self.transport.data_version().await?.unwrap_or(0))

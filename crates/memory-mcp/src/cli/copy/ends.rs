@@ -56,19 +56,6 @@ impl Ends {
         Ok(Ends { from, to, from_token, to_token })
     }
 
-    /// Writes on this machine that the source does not have yet.
-    pub(super) async fn waiting(&self, session: &Session) -> Result<usize, Failure> {
-        let config = session.config().pending_file();
-        let Place::Server(url) = &self.from else { return Ok(0) };
-        if !config.path.is_file() {
-            return Ok(0);
-        }
-        let (file, url) = (PendingFile::open(config).await?, url.to_string());
-        let entries = file.entries().await?;
-        file.close().await;
-        Ok(entries.iter().filter(|entry| entry.url == url).count())
-    }
-
     /// Opens both; the target's file is created when absent.
     pub(super) async fn open(
         &self,
@@ -93,6 +80,19 @@ async fn open(
             Ok(store)
         }
     }
+}
+
+/// Writes on this machine that the database at `place` does not have yet.
+pub(in crate::cli) async fn waiting(place: &Place, session: &Session) -> Result<usize, Failure> {
+    let config = session.config().pending_file();
+    let Place::Server(url) = place else { return Ok(0) };
+    if !config.path.is_file() {
+        return Ok(0);
+    }
+    let (file, url) = (PendingFile::open(config).await?, url.to_string());
+    let entries = file.entries().await?;
+    file.close().await;
+    Ok(entries.iter().filter(|entry| entry.url == url).count())
 }
 
 /// True also for what is not there yet; whether it is one of this program, opening it will tell.

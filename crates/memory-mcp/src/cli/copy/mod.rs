@@ -16,6 +16,8 @@ mod tally;
 mod transfer;
 mod verify;
 
+use std::fmt::Display;
+
 use memory_core::store::{Counts, EpisodeStore, Scope};
 use memory_storage_turso::TursoStore;
 
@@ -23,6 +25,7 @@ use super::args::CopyArgs;
 use super::output::Output;
 use super::session::Session;
 use super::{Exit, Failure, output, progress};
+use crate::config::Place;
 
 use ends::Ends;
 use tally::Report;
@@ -41,30 +44,47 @@ pub(super) async fn run(
     out: &mut Output,
 ) -> Result<(), Failure> {
     let ends = Ends::of(args, session)?;
-    let waiting = match ends.waiting(session).await? {
-        0 => 0,
-        _ => {
-            deliver(&ends, session).await?;
-            ends.waiting(session).await?
-        }
-    };
-    if waiting > 0 {
-        output::warn(format_args!(
-            "{waiting} writes on this machine have not reached {} yet and are not copied; \
-             `memory-mcp outbox list` shows them",
-            ends.from
-        ));
+    if ends::waiting(&ends.from, session).await? > 0 {
+        deliver(&ends, session).await?;
     }
+    warn_of_waiting(&ends.from, session).await?;
     let (source, target) = ends.open(session).await?;
     let scope = session.scope();
     let sides = Sides { source: &source, target: &target, scope: &scope };
-    let mut report = Report::new(&ends, &scope);
-    let done = tokio::select! {
-        done = copy_and_verify(&sides, &mut report) => done,
-        _ = tokio::signal::ctrl_c() => Err(Failure::interrupted("stopped by Ctrl-C")),
-    };
+    let report = Report::new(&ends.from, &ends.to, &scope);
+    let done = all(&sides, report, out).await;
     source.close().await;
     target.close().await;
+    done
+}
+
+/// What waits on this machine is not in the database yet.
+pub(super) async fn warn_of_waiting(place: &Place, session: &Session) -> Result<(), Failure> {
+    let waiting = ends::waiting(place, session).await?;
+    if waiting > 0 {
+        output::warn(format_args!(
+            "{waiting} writes on this machine have not reached {place} yet and are not copied; \
+             `memory-mcp outbox list` shows them"
+        ));
+    }
+    Ok(())
+}
+
+/// Everything of `source` into `target`, of whatever projects, told under these names.
+pub(super) async fn fill(
+    (source, from): (&TursoStore, &dyn Display),
+    (target, to): (&TursoStore, &dyn Display),
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let sides = Sides { source, target, scope: &Scope::All };
+    all(&sides, Report::new(from, to, &Scope::All), out).await
+}
+
+async fn all(sides: &Sides<'_>, mut report: Report, out: &mut Output) -> Result<(), Failure> {
+    let done = tokio::select! {
+        done = copy_and_verify(sides, &mut report) => done,
+        _ = tokio::signal::ctrl_c() => Err(Failure::interrupted("stopped by Ctrl-C")),
+    };
     // What went over before a failure is there for good, so it is told in any case.
     report.print(out)?;
     done.map_err(|failure| {
@@ -73,7 +93,7 @@ pub(super) async fn run(
     match &report.verified {
         Some(verified) if !verified.is_same() => Err(Failure::failed(format!(
             "{} and {} differ in {} records that were copied",
-            ends.from, ends.to, verified.differing
+            report.from, report.to, verified.differing
         ))
         .hint("was something written meanwhile? run the same command again")),
         _ if report.is_complete() => Ok(()),

@@ -1,13 +1,13 @@
 //! What became of what was read.
 
 use std::collections::{BTreeMap, HashSet};
+use std::fmt::Display;
 
 use memory_core::record::RecordKind;
 use memory_core::store::Scope;
 use serde::Serialize;
 use serde_json::{Map, json};
 
-use super::ends::Ends;
 use super::stream::Key;
 use crate::cli::Failure;
 use crate::cli::output::{self, BAD, DIM, GOOD, Output, TITLE, one_line, paint};
@@ -146,8 +146,8 @@ impl Verified {
 
 /// The report of a copy.
 pub(super) struct Report {
-    from: String,
-    to: String,
+    pub(super) from: String,
+    pub(super) to: String,
     project: Option<String>,
     pub(super) tally: Tally,
     /// `None`: it did not come to that.
@@ -155,12 +155,12 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn new(ends: &Ends, scope: &Scope) -> Self {
+    pub(super) fn new(from: &dyn Display, to: &dyn Display, scope: &Scope) -> Self {
         let project = match scope {
             Scope::All => None,
             Scope::Project(name) => Some(name.clone()),
         };
-        let (from, to) = (ends.from.to_string(), ends.to.to_string());
+        let (from, to) = (from.to_string(), to.to_string());
         Report { from, to, project, tally: Tally::default(), verified: None }
     }
 

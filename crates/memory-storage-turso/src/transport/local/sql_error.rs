@@ -48,6 +48,11 @@ impl SqlError {
         SqlError { code: 0, message: message.into() }
     }
 
+    /// Somebody is in the way, as a result says and not a code.
+    pub(super) fn busy(message: impl Into<String>) -> Self {
+        SqlError { code: BUSY, message: message.into() }
+    }
+
     /// The engine panicked: it does so on text that is not UTF-8, which only damage can bring about.
     pub(super) fn panicked() -> Self {
         SqlError { code: CORRUPT, message: "a stored value could not be read".into() }
