@@ -160,7 +160,7 @@ async fn a_sealed_database_of_another_kind_is_refused() {
     assert!(spoil(&["DROP TABLE migrations"]).await.contains("another program"));
     spoil(&["DELETE FROM meta"]).await;
     let words = "UPDATE episode_text_data SET block = zeroblob(length(block)) WHERE id > 10";
-    assert!(spoil(&[words]).await.contains("text index"));
+    assert!(spoil(&[words]).await.contains("not fit together"));
     let bookmarks = scene.directory.path().join("bookmarks.db");
     let database = libsql::Builder::new_local(&bookmarks).build().await.unwrap();
     database.connect().unwrap().execute("CREATE TABLE bookmarks (url TEXT)", ()).await.unwrap();
