@@ -7,8 +7,6 @@
 //! - `carried`: the change feed on the back of every batch to a server
 //! - [`verify`]: whether what is stored agrees with itself, and repairs
 //! - `schema`: numbered migrations
-//! - `schema`: numbered migrations; [`Migrator`] for those on request
-//! - `schema`: numbered migrations
 //! - [`maintenance`]: [`Maintenance`], work on a database as a whole
 //! - [`backup`]: the database in a file by itself, and back
 //! - `payload`: episodes and steps as stored bytes

@@ -286,6 +286,8 @@ pub struct VerifyArgs {
     /// Draw columns, metadata, text index and change records anew from the episodes where they differ
     #[arg(long)]
     pub repair: bool,
+}
+
 /// Arguments of `backup`.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\

@@ -106,7 +106,6 @@ impl Config {
     }
 
     /// Where the cache files are.
-    /// Where cache files are.
     pub fn cache_dir(&self) -> PathBuf {
         self.data_dir.join(CACHE_DIRECTORY)
     }

@@ -12,6 +12,7 @@
 //! - `remote`: a real server behind `--database`, and `copy` to it and back
 //! - `credentials`: tokens and certificates, from the settings down to the server
 //! - `session`: a running `serve` and its one client
+//! - `whole`: backups, restoring, schemas, purging
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -29,5 +30,6 @@ mod recorded_runs;
 mod remote;
 mod session;
 mod settings;
+mod whole;
 mod verify;
 mod world;

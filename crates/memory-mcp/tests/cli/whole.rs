@@ -1,0 +1,125 @@
+//! `backup`, `restore`, `migrate` and `forget --purge`.
+
+use memory_testkit::sqld::{Options, Server};
+
+use crate::world::{World, episode, text};
+
+const SAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/samples/runs.jsonl");
+
+#[test]
+fn a_backup_brings_back_what_was_there() {
+    let world = World::new();
+    world.run(&["import", SAMPLES]).done();
+    let before = world.run(&["export"]).done().stdout;
+    let file = world.path("one.backup");
+    let made = world.json(&["backup", text(&file)]);
+    assert_eq!(made["sha256"].as_str().unwrap().len(), 64);
+    world.run(&["backup", text(&file)]).failed(1).says("is there already");
+    let gone = world.id_of("Drop the unused table legacy_tickets from the production database.");
+    world.run(&["forget", &gone]).done();
+    assert!(world.run(&["export"]).done().stdout != before);
+    let restored = world.json(&["restore", text(&file)]);
+    assert_eq!((&restored["episodes"], &restored["sha256"]), (&47.into(), &made["sha256"]));
+    assert!(world.run(&["export"]).done().stdout == before, "the export differs");
+    // Into a directory that is not there yet.
+    let other = World::new();
+    other.run(&["restore", text(&file)]).done();
+    assert!(other.run(&["export"]).done().stdout == before);
+    let inside = other.run(&["list", "--database", text(&file), "--limit", "1"]).done().stdout;
+    assert!(inside.contains("20"), "{inside}");
+
+    std::fs::write(world.path("note"), "just a note, longer than any seal could ever be. ".repeat(9)).unwrap();
+    let note = world.path("note");
+    let refused = world.run(&["restore", text(&note)]).failed(1).says("no backup made by this program");
+    assert!(refused.stderr.contains("nothing was changed"), "{}", refused.stderr);
+    assert!(world.run(&["export"]).done().stdout == before);
+}
+
+#[test]
+fn a_server_is_backed_up_and_restored_into_an_empty_one() {
+    let Some(server) = Server::start(Options::default()) else { return };
+    let Some(empty) = Server::start(Options::default()) else { return };
+    let (world, url) = (World::new(), server.url());
+    world.run(&["import", SAMPLES, "--database", &url]).done();
+    let before = world.run(&["export", "--database", &url]).done().stdout;
+    let file = world.path("server.backup");
+    world.run(&["backup", text(&file), "--database", &url]).done();
+    world.run(&["restore", text(&file), "--database", &url]).failed(1).says("is not empty");
+    let filled = world.json(&["restore", text(&file), "--database", &empty.url()]);
+    assert_eq!(filled["same"], true);
+    assert!(world.run(&["export", "--database", &empty.url()]).done().stdout == before);
+    // And into a file.
+    world.run(&["restore", text(&file)]).done();
+    assert!(world.run(&["export"]).done().stdout == before);
+    let shown = world.json(&["migrate", "--dry-run", "--database", &url]);
+    assert_eq!(shown["from"], shown["to"]);
+}
+
+#[test]
+fn the_schema_goes_back_and_forth_where_nothing_gets_lost() {
+    let world = World::with(&[episode(1, "task one", "success")]);
+    let before = world.run(&["export"]).done().stdout;
+    let shown = world.json(&["migrate", "--dry-run"]);
+    let latest = shown["to"].as_u64().unwrap();
+    assert!(shown["steps"].as_array().unwrap().iter().all(|step| step["applied"] == true));
+    world.run(&["migrate", "--to", "99"]).failed(2).says("choose 1 to");
+    let told = world.run(&["migrate"]).done().stdout;
+    assert!(told.contains("there is nothing to do"), "{told}");
+    let none = World::new();
+    none.run(&["migrate"]).failed(1).says("there is no database file");
+
+    let back = (latest - 1).to_string();
+    let shown = world.json(&["migrate", "--dry-run", "--to", &back]);
+    if shown["steps"][latest as usize - 1]["fate"] == "would be taken back" {
+        let went = world.json(&["migrate", "--to", &back]);
+        let backup = went["backup"].as_str().unwrap().to_owned();
+        assert!(backup.ends_with(&format!("memory.db.schema-{latest}.backup")), "{backup}");
+        let refused = world.run(&["list", "--set", "database.upgrade=manual"]).failed(1);
+        assert!(refused.stderr.contains("memory-mcp migrate"), "{}", refused.stderr);
+        // Opened, it is brought up again, and what it was is kept and named.
+        let listed = world.run(&["export"]).done();
+        assert!(listed.stdout == before);
+        assert!(listed.stderr.contains(&format!("memory.db.schema-{back}.backup")), "{}", listed.stderr);
+        world.run(&["restore", &backup]).done();
+        assert!(world.run(&["export"]).done().stdout == before);
+    } else {
+        world.run(&["migrate", "--to", &back]).failed(1).says("cannot be taken back");
+    }
+}
+
+#[test]
+fn purged_episodes_leave_no_trace_in_the_data_directory() {
+    let mut secret = episode(1, "the xylocarpquartet of zugzwangmarmot", "success");
+    secret["steps"][0]["observation"] = "xylocarpquartet zugzwangmarmot\n".repeat(4000).into();
+    let world = World::with(&[secret, episode(2, "another task", "failure")]);
+    let id = world.id_of("the xylocarpquartet of zugzwangmarmot");
+    world.run(&["show", &id, "--set", "cache.redb=on"]).done();
+    world.run(&["recall", "xylocarpquartet", "--set", "cache.redb=on"]).done();
+    let traces = || {
+        let mut found = Vec::new();
+        let mut folders = vec![world.path("data")];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    let bytes = std::fs::read(&path).unwrap();
+                    let words = ["xylocarpquartet", "zugzwangmarmot"].map(str::as_bytes);
+                    if words.iter().any(|word| bytes.windows(word.len()).any(|w| w == *word)) {
+                        found.push(path);
+                    }
+                }
+            }
+        }
+        found
+    };
+    assert!(!traces().is_empty(), "the test looks where the text is");
+    let told = world.run(&["forget", "--purge", &id]).done();
+    assert!(told.stdout.contains("purged"), "{}", told.stdout);
+    assert!(told.stderr.contains("Backups and exports"), "{}", told.stderr);
+    assert!(traces().is_empty(), "{:?}", traces());
+    // Once more, as after an interruption.
+    world.run(&["forget", "--purge", &id]).done();
+    assert_eq!(world.json(&["stats"])["episodes"], 1);
+}
