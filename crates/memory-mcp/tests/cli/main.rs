@@ -30,6 +30,6 @@ mod recorded_runs;
 mod remote;
 mod session;
 mod settings;
-mod whole;
 mod verify;
+mod whole;
 mod world;

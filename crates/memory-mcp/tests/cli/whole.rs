@@ -28,9 +28,14 @@ fn a_backup_brings_back_what_was_there() {
     let inside = other.run(&["list", "--database", text(&file), "--limit", "1"]).done().stdout;
     assert!(inside.contains("20"), "{inside}");
 
-    std::fs::write(world.path("note"), "just a note, longer than any seal could ever be. ".repeat(9)).unwrap();
+    std::fs::write(
+        world.path("note"),
+        "just a note, longer than any seal could ever be. ".repeat(9),
+    )
+    .unwrap();
     let note = world.path("note");
-    let refused = world.run(&["restore", text(&note)]).failed(1).says("no backup made by this program");
+    let refused =
+        world.run(&["restore", text(&note)]).failed(1).says("no backup made by this program");
     assert!(refused.stderr.contains("nothing was changed"), "{}", refused.stderr);
     assert!(world.run(&["export"]).done().stdout == before);
 }
@@ -79,7 +84,11 @@ fn the_schema_goes_back_and_forth_where_nothing_gets_lost() {
         // Opened, it is brought up again, and what it was is kept and named.
         let listed = world.run(&["export"]).done();
         assert!(listed.stdout == before);
-        assert!(listed.stderr.contains(&format!("memory.db.schema-{back}.backup")), "{}", listed.stderr);
+        assert!(
+            listed.stderr.contains(&format!("memory.db.schema-{back}.backup")),
+            "{}",
+            listed.stderr
+        );
         world.run(&["restore", &backup]).done();
         assert!(world.run(&["export"]).done().stdout == before);
     } else {
