@@ -9,6 +9,7 @@
 //! - `schema`: numbered migrations
 //! - [`maintenance`]: [`Maintenance`], work on a database as a whole
 //! - [`backup`]: the database in a file by itself, and back
+//! - [`older`]: databases in the older layout, to be read
 //! - `payload`: episodes and steps as stored bytes
 //! - `database`: a transport whose schema is brought up to date before its first use
 //! - `transport`: runs a batch in one go; `transport::local` on a file, `transport::remote` on a server
@@ -26,6 +27,7 @@ pub mod maintenance;
 pub mod metrics;
 mod names;
 mod payload;
+pub mod older;
 pub mod pending;
 mod read;
 mod schema;

@@ -327,6 +327,9 @@ pub struct MigrateArgs {
     /// Go to this step of the schema; back where nothing gets lost
     #[arg(long, value_name = "N")]
     pub to: Option<usize>,
+    /// Take over the episodes of this database in the older layout, which stays as it is
+    #[arg(long, value_name = "FILE", conflicts_with = "to")]
+    pub from: Option<PathBuf>,
     /// Do not ask before changing a server
     #[arg(long, short)]
     pub yes: bool,

@@ -15,7 +15,7 @@
 //! - `chat`: tool calls of chat messages, and how a call is shown
 //! - `lenient`: fields that are null, absent or of another type than meant
 //! - one file per format: `tau_bench`, `intercode`, `swe_agent`, `claude_code`, `native`,
-//!   `mcp_memory`
+//!   `mcp_memory`; `older`, rows of a database in the older layout
 
 mod chat;
 mod claude_code;
@@ -26,6 +26,7 @@ mod lenient;
 mod lines;
 mod mcp_memory;
 mod native;
+pub(crate) mod older;
 pub mod plan;
 pub mod reader;
 mod scan;

@@ -12,6 +12,7 @@
 //! - `remote`: a real server behind `--database`, and `copy` to it and back
 //! - `credentials`: tokens and certificates, from the settings down to the server
 //! - `session`: a running `serve` and its one client
+//! - `older`: a database in the older layout, taken over
 //! - `whole`: backups, restoring, schemas, purging
 #![expect(
     clippy::unwrap_used,
@@ -26,6 +27,7 @@ mod credentials;
 mod eval;
 mod import_export;
 mod processes;
+mod older;
 mod recorded_runs;
 mod remote;
 mod session;

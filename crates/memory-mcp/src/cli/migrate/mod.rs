@@ -1,14 +1,18 @@
 //! `memory-mcp migrate`.
+//!
+//! - `older`: with `--from`, the episodes of a database in the older layout
+
+mod older;
 
 use std::io::{IsTerminal, stdin};
 
 use memory_storage_turso::{Maintenance, SchemaStep};
 use serde_json::{Value, json};
 
-use super::args::MigrateArgs;
-use super::output::{self, DIM, Output, paint};
-use super::session::Session;
-use super::{Exit, Failure};
+use crate::cli::args::MigrateArgs;
+use crate::cli::output::{self, DIM, Output, paint};
+use crate::cli::session::Session;
+use crate::cli::{Exit, Failure};
 use crate::config::Place;
 
 /// Said of a server before its schema is changed.
@@ -20,6 +24,9 @@ pub(super) async fn run(
     session: &Session,
     out: &mut Output,
 ) -> Result<(), Failure> {
+    if let Some(from) = &args.from {
+        return older::run(from, args.dry_run, session, out).await;
+    }
     let (config, place) = (session.config(), session.place()?);
     let database = match &place {
         Place::File(path) => Maintenance::open(config.file(path.clone())).await?,
