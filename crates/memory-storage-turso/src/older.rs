@@ -56,8 +56,7 @@ impl OlderFile {
             "SELECT rowid, {} FROM episodes WHERE rowid > ?1 ORDER BY rowid LIMIT ?2",
             values.join(", ")
         );
-        let mut file =
-            OlderFile { connection, columns, select, rows: 0, other_tables: Vec::new() };
+        let mut file = OlderFile { connection, columns, select, rows: 0, other_tables: Vec::new() };
         file.rows = file.count("episodes").await?;
         file.other_tables = file.others().await?;
         Ok(file)
@@ -69,8 +68,7 @@ impl OlderFile {
     ///
     /// Those of the engine.
     pub async fn page(&self, after: i64, limit: i64) -> Result<Vec<(i64, OlderRow)>> {
-        let mut rows =
-            self.connection.query(&self.select, [after, limit]).await.map_err(engine)?;
+        let mut rows = self.connection.query(&self.select, [after, limit]).await.map_err(engine)?;
         let mut page = Vec::new();
         while let Some(row) = rows.next().await.map_err(engine)? {
             let mut values = Vec::with_capacity(self.columns.len());
@@ -151,7 +149,10 @@ fn engine(e: libsql::Error) -> Error {
 
 fn refused(name: &str, why: impl std::fmt::Display) -> Error {
     Error::Refused {
-        problem: format!("{name} is no database in the older layout: {}", excerpt(&why.to_string())),
+        problem: format!(
+            "{name} is no database in the older layout: {}",
+            excerpt(&why.to_string())
+        ),
         hint: "name the file of the older program; a database of this one is taken over with \
                `memory-mcp copy --from`"
             .into(),

@@ -31,7 +31,8 @@ pub(crate) fn episode(row: OlderRow, project: &str) -> Result<Episode, String> {
     let digest = row.fingerprint();
     let name = row.text("episode_id").filter(|id| !id.is_empty()).ok_or("it has no episode_id")?;
     let started = row.time("start_time").ok_or("its start_time is no time")?;
-    let id = name.parse().unwrap_or_else(|_| EpisodeId::derive(&[FORMAT.as_bytes(), name.as_bytes()]));
+    let id =
+        name.parse().unwrap_or_else(|_| EpisodeId::derive(&[FORMAT.as_bytes(), name.as_bytes()]));
     let task = row.text("task_description").filter(|task| !task.trim().is_empty());
     let task = task.unwrap_or_else(|| "(no description)".into());
     let mut e = Episode::start(id, project, task, started);
@@ -175,7 +176,9 @@ impl Row {
         }
         kept.rest(e, "older.context", context);
         // Both are there twice.
-        for (column, here) in [("domain", e.context.domain.clone()), ("language", e.context.language.clone())] {
+        for (column, here) in
+            [("domain", e.context.domain.clone()), ("language", e.context.language.clone())]
+        {
             match self.text(column) {
                 Some(text) if text != here && here.is_empty() => match column {
                     "domain" => e.context.domain = text,
@@ -218,7 +221,8 @@ impl Row {
                 at: older.timestamp,
                 ..Step::default()
             };
-            for known in ["timestamp", "tool", "action", "parameters", "latency_ms", "tokens_used"] {
+            for known in ["timestamp", "tool", "action", "parameters", "latency_ms", "tokens_used"]
+            {
                 rest.remove(known);
             }
             if rest.get("step_number").and_then(Json::as_u64) == Some(number.into()) {
@@ -387,7 +391,9 @@ impl Kept {
         let (value, is_json) = match serde_json::from_str(raw) {
             Ok(Json::String(text)) => (MetadataValue::Text(text), false),
             Ok(Json::Bool(b)) => (MetadataValue::Boolean(b), false),
-            Ok(Json::Number(n)) if n.is_i64() => (MetadataValue::Integer(n.as_i64().unwrap_or(0)), false),
+            Ok(Json::Number(n)) if n.is_i64() => {
+                (MetadataValue::Integer(n.as_i64().unwrap_or(0)), false)
+            }
             // Only when it is written the same again.
             Ok(Json::Number(n)) if n.is_f64() && n.to_string() == raw.trim() => {
                 (MetadataValue::Real(n.as_f64().unwrap_or(0.0)), false)
@@ -402,7 +408,8 @@ impl Kept {
             _ => true,
         };
         let room = e.metadata.len() + NOTES < MAX_METADATA_KEYS;
-        if text_fits && room && !key.trim().is_empty() && fits(key) && !e.metadata.contains_key(key) {
+        if text_fits && room && !key.trim().is_empty() && fits(key) && !e.metadata.contains_key(key)
+        {
             e.metadata.insert(key.to_owned(), value);
             if is_json {
                 self.json.push(key.to_owned());
@@ -411,7 +418,10 @@ impl Kept {
         }
         let name = Json::String(key.to_owned());
         // Nested too deep for our JSON: as text.
-        let body = compact.map_or_else(|_| Json::String(raw.to_owned()).to_string(), |raw| raw.as_str().to_owned());
+        let body = compact.map_or_else(
+            |_| Json::String(raw.to_owned()).to_string(),
+            |raw| raw.as_str().to_owned(),
+        );
         self.rest.push(format!("{name}:{body}"));
     }
 

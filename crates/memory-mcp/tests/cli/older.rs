@@ -38,9 +38,13 @@ fn older(n: usize) -> Value {
     let text = TEXTS[n % TEXTS.len()];
     let outcome = match n % 5 {
         0 => json!({"Success": {"verdict": format!("done {text}"), "artifacts": ["a.rs", text]}}),
-        1 => json!({"PartialSuccess": {"verdict": "half", "completed": ["x"], "failed": ["y", text]}}),
+        1 => {
+            json!({"PartialSuccess": {"verdict": "half", "completed": ["x"], "failed": ["y", text]}})
+        }
         2 => json!({"Failure": {"reason": format!("broke {text}"), "error_details": "line 42"}}),
-        3 => json!({"Abstained": {"reason": "no way", "stopped_at_step": 1, "infeasibility_signals": ["s"]}}),
+        3 => {
+            json!({"Abstained": {"reason": "no way", "stopped_at_step": 1, "infeasibility_signals": ["s"]}})
+        }
         _ => Value::Null,
     };
     let result = match n % 3 {
@@ -59,12 +63,12 @@ fn older(n: usize) -> Value {
             metadata[format!("many {k}")] = k.into();
         }
     }
+    let tags: Vec<&str> = ["a", text].into_iter().filter(|tag| !tag.trim().is_empty()).collect();
     json!({
         "task_type": "debugging",
         "task_description": format!("task {n}: {text}"),
         "context": {"language": if n % 2 == 0 { json!("rust") } else { Value::Null }, "framework": "axum",
-            "complexity": "Moderate", "domain": "web-api", "tags": ["a", text].iter()
-                .filter(|tag| !tag.is_empty()).collect::<Vec<_>>()},
+            "complexity": "Moderate", "domain": "web-api", "tags": tags},
         "start_time": 1_700_000_000 + n,
         "end_time": if n % 5 == 4 { Value::Null } else { json!(1_700_000_100 + n) },
         "steps": [
@@ -87,7 +91,10 @@ async fn make(path: &std::path::Path, episodes: usize) {
     let database = libsql::Builder::new_local(path).build().await.unwrap();
     let connection = database.connect().unwrap();
     connection.execute(CREATE, ()).await.unwrap();
-    connection.execute("CREATE TABLE patterns (pattern_id TEXT, pattern_data TEXT)", ()).await.unwrap();
+    connection
+        .execute("CREATE TABLE patterns (pattern_id TEXT, pattern_data TEXT)", ())
+        .await
+        .unwrap();
     connection.execute("INSERT INTO patterns VALUES ('p', '{}')", ()).await.unwrap();
     connection.execute("BEGIN", ()).await.unwrap();
     let insert = "INSERT INTO episodes (episode_id, task_type, task_description, context, start_time, \
@@ -98,9 +105,19 @@ async fn make(path: &std::path::Path, episodes: usize) {
         let json = |name: &str| (!e[name].is_null()).then(|| e[name].to_string());
         let archived = (n % 50 == 0).then_some(1_700_001_000_i64);
         let values = params![
-            id(n), e["task_type"].as_str(), e["task_description"].as_str(), json("context"),
-            e["start_time"].as_i64(), e["end_time"].as_i64(), json("steps"), json("outcome"),
-            json("reward"), json("reflection"), json("patterns"), json("metadata"), archived,
+            id(n),
+            e["task_type"].as_str(),
+            e["task_description"].as_str(),
+            json("context"),
+            e["start_time"].as_i64(),
+            e["end_time"].as_i64(),
+            json("steps"),
+            json("outcome"),
+            json("reward"),
+            json("reflection"),
+            json("patterns"),
+            json("metadata"),
+            archived,
             e["flavour"].as_str(),
         ];
         connection.execute(insert, values).await.unwrap();
@@ -140,7 +157,8 @@ fn compare(n: usize, now: &Value) {
     assert_eq!(context["domain"], old["domain"]);
     assert_eq!(context["framework"], old["framework"]);
     assert_eq!((&context["complexity"], &context["tags"]), (&"moderate".into(), &old["tags"]));
-    for (step, old) in now["steps"].as_array().unwrap().iter().zip(was["steps"].as_array().unwrap()) {
+    for (step, old) in now["steps"].as_array().unwrap().iter().zip(was["steps"].as_array().unwrap())
+    {
         for field in ["tool", "action", "parameters", "latency_ms"] {
             assert_eq!(step[field], old[field], "{field} of step of {n}");
         }
@@ -150,8 +168,14 @@ fn compare(n: usize, now: &Value) {
     }
     let first = &now["steps"][0];
     match n % 3 {
-        0 => assert_eq!((&first["success"], &first["observation"]), (&true.into(), &format!("ok {text}").into())),
-        1 => assert_eq!((&first["success"], &first["error"]), (&false.into(), &format!("no {text}").into())),
+        0 => assert_eq!(
+            (&first["success"], &first["observation"]),
+            (&true.into(), &format!("ok {text}").into())
+        ),
+        1 => assert_eq!(
+            (&first["success"], &first["error"]),
+            (&false.into(), &format!("no {text}").into())
+        ),
         _ => assert_eq!((&first["success"], &first["error"]), (&false.into(), &"Timeout".into())),
     }
     if !text.is_empty() {
@@ -160,16 +184,28 @@ fn compare(n: usize, now: &Value) {
     let outcome = &now["outcome"];
     match n % 5 {
         0 => {
-            assert_eq!((&outcome["kind"], &outcome["verdict"]), (&"success".into(), &format!("done {text}").into()));
-            assert_eq!(kept(now, "older.outcome.artifacts"), was["outcome"]["Success"]["artifacts"]);
+            assert_eq!(
+                (&outcome["kind"], &outcome["verdict"]),
+                (&"success".into(), &format!("done {text}").into())
+            );
+            assert_eq!(
+                kept(now, "older.outcome.artifacts"),
+                was["outcome"]["Success"]["artifacts"]
+            );
         }
         1 => {
-            assert_eq!((&outcome["kind"], &outcome["verdict"]), (&"partial".into(), &"half".into()));
+            assert_eq!(
+                (&outcome["kind"], &outcome["verdict"]),
+                (&"partial".into(), &"half".into())
+            );
             assert_eq!(kept(now, "older.outcome.completed"), json!(["x"]));
             assert_eq!(kept(now, "older.outcome.failed"), json!(["y", text]));
         }
         2 => {
-            assert_eq!((&outcome["kind"], &outcome["verdict"]), (&"failure".into(), &format!("broke {text}").into()));
+            assert_eq!(
+                (&outcome["kind"], &outcome["verdict"]),
+                (&"failure".into(), &format!("broke {text}").into())
+            );
             assert_eq!(kept(now, "older.outcome.error_details"), "line 42");
         }
         3 => {
@@ -178,7 +214,10 @@ fn compare(n: usize, now: &Value) {
         }
         _ => {}
     }
-    assert_eq!((&now["reward"]["score"], &now["reward"]["components"]), (&0.5.into(), &was["reward"]));
+    assert_eq!(
+        (&now["reward"]["score"], &now["reward"]["components"]),
+        (&0.5.into(), &was["reward"])
+    );
     let (reflection, old) = (&now["reflection"], &was["reflection"]);
     assert_eq!(reflection["worked"], old["successes"]);
     assert_eq!(reflection["failed"], old["improvements"]);
@@ -208,7 +247,8 @@ fn nothing_of_ten_thousand_older_episodes_is_lost() {
     let mut found = 0;
     for line in exported.lines() {
         let now: Value = serde_json::from_str(line).unwrap();
-        let n = usize::from_str_radix(now["id"].as_str().unwrap().rsplit('-').next().unwrap(), 16).unwrap();
+        let n = usize::from_str_radix(now["id"].as_str().unwrap().rsplit('-').next().unwrap(), 16)
+            .unwrap();
         assert_eq!(now["id"], id(n));
         compare(n, &now);
         found += 1;
@@ -225,7 +265,11 @@ fn an_older_database_in_the_place_of_ours_is_refused_with_the_command_that_helps
     make(&file, 3);
     let refused = world.run(&["list", "--database", text(&file)]).failed(1);
     let command = format!("memory-mcp migrate --from {}", file.display());
-    assert!(refused.stderr.contains("older layout") && refused.stderr.contains(&command), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("older layout") && refused.stderr.contains(&command),
+        "{}",
+        refused.stderr
+    );
     let ours = World::new();
     ours.run(&["stats"]).done();
     let database = ours.path("data/memory.db");

@@ -130,7 +130,12 @@ fn tell(
             "other_tables": others,
         }));
     }
-    let counts = [(updated, "updated"), (unchanged, "unchanged"), (forgotten, "forgotten earlier"), (refused, "refused")];
+    let counts = [
+        (updated, "updated"),
+        (unchanged, "unchanged"),
+        (forgotten, "forgotten earlier"),
+        (refused, "refused"),
+    ];
     let words = counts.iter().filter(|(n, _)| **n > 0).map(|(n, what)| format!(", {n} {what}"));
     let words: String = words.collect();
     let sum = if dry_run {
