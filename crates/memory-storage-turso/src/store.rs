@@ -18,7 +18,6 @@ use crate::config::TursoConfig;
 use crate::database::Database;
 use crate::metrics::Metrics;
 use crate::read::{self, changes, counts, episodes, lessons, list, scan, search};
-use crate::schema::Upgrade;
 use crate::transport::{
     LocalTransport, RemoteConfig, RemoteMetrics, RemoteTransport, Transport, offload,
 };
