@@ -1,5 +1,6 @@
 //! What goes out comes back, while others are at work.
 
+use memory_core::Condition;
 use memory_core::store::{EpisodeStore, Filter, Write};
 use memory_testkit::generate;
 use memory_testkit::story::{forget_of, found, listed, running, save, steps_of, write};
@@ -87,11 +88,15 @@ async fn a_backup_made_while_others_write_is_one_moment() {
         back_up(&path, &backup).await.unwrap();
         let unpacked = unpacked(&backup, directory.path()).await.unwrap();
         let copy = open(&unpacked.path()).await;
-        let ids = listed(&copy, "default", Filter { task_type: None, ..Filter::default() }).await;
+        let ids = listed(&copy, "default", Filter::default()).await;
         let found = copy.get(&memory_core::store::Scope::All, &ids).await.unwrap();
         for episode in found.into_iter().flatten() {
-            let ticket = episode.metadata["ticket"].clone();
-            let filter = Filter { metadata: vec![("ticket".into(), ticket)], ..Filter::default() };
+            let value = match &episode.metadata["ticket"] {
+                memory_core::MetadataValue::Integer(n) => *n,
+                other => panic!("{other:?}"),
+            };
+            let metadata = Some(Condition::equals("ticket", value));
+            let filter = Filter { metadata, ..Filter::default() };
             assert!(listed(&copy, "default", filter).await.contains(&episode.id));
         }
         sizes.push(unpacked.episodes);
