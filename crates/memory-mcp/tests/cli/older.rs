@@ -57,7 +57,7 @@ fn older(n: usize) -> Value {
         "real": 0.1, "yes": true, "nothing": null,
         "nested": {"a": [1, {"b": text, "c": null}], "d": {"e": {"f": -0.5}}}, "list": [1, "2", false],
     });
-    if n % 100 == 0 {
+    if n.is_multiple_of(100) {
         metadata["long"] = "x🦭".repeat(1000).into();
         for k in 0..70 {
             metadata[format!("many {k}")] = k.into();
@@ -67,7 +67,7 @@ fn older(n: usize) -> Value {
     json!({
         "task_type": "debugging",
         "task_description": format!("task {n}: {text}"),
-        "context": {"language": if n % 2 == 0 { json!("rust") } else { Value::Null }, "framework": "axum",
+        "context": {"language": if n.is_multiple_of(2) { json!("rust") } else { Value::Null }, "framework": "axum",
             "complexity": "Moderate", "domain": "web-api", "tags": tags},
         "start_time": 1_700_000_000 + n,
         "end_time": if n % 5 == 4 { Value::Null } else { json!(1_700_000_100 + n) },
@@ -151,7 +151,7 @@ fn compare(n: usize, now: &Value) {
         Some(end) => assert_eq!(time(&now["ended_at"]), end * 1_000_000),
         None => assert!(now["ended_at"].is_null() && now["outcome"].is_null()),
     }
-    assert_eq!(now["archived_at"].is_null(), n % 50 != 0);
+    assert_eq!(now["archived_at"].is_null(), !n.is_multiple_of(50));
     let (context, old) = (&now["context"], &was["context"]);
     assert_eq!(context["language"], old["language"].as_str().unwrap_or(""));
     assert_eq!(context["domain"], old["domain"]);
