@@ -1,6 +1,8 @@
 //! Benchmarks of memory-mcp, to be run as a release build on a machine that does nothing else.
 //!
 //! - `memory-bench figures`: the binary as a process, and the library on a local file
+//! - `memory-bench formats`: bytes and CPU of every codec and compression
+//! - `memory-bench dictionary`: makes the dictionary that is shipped
 //! - `memory-bench remote`: a real libSQL server at a distance, everything on against everything off
 //! - `memory-bench restart`: the part of it about a server that dies and comes back
 //! - `memory-bench staleness`: staleness by state and feed, against TTLs; the same on every machine
@@ -8,6 +10,7 @@
 //! # Layout
 //!
 //! - [`process`], [`storage`], [`cache`]: the figures of `figures`
+//! - [`formats`]: the table of `formats`, and the shipped dictionary
 //! - [`mod@remote`]: the measurements of `remote`
 //! - [`staleness`]: the simulation of `staleness`
 //! - [`figure`]: a named figure with its unit, printed as a table or as JSON
@@ -18,6 +21,7 @@
 
 mod cache;
 mod figure;
+mod formats;
 mod machine;
 mod plot;
 mod process;
@@ -48,6 +52,10 @@ struct Cli {
 enum Command {
     /// The binary as a process, and the library on a local file.
     Figures(Figures),
+    /// Bytes and CPU of every codec and compression, on recorded runs and on generated episodes.
+    Formats(Formats),
+    /// Makes the dictionary that is shipped, of the quickstart's sample runs.
+    Dictionary(Dictionary),
     /// A libSQL server 20 ms away: everything on against everything off.
     Remote(Remote),
     /// The part of `remote` about many clients and a server that dies and comes back.
@@ -75,6 +83,27 @@ struct Figures {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Args)]
+struct Formats {
+    /// Recorded runs; without them those rows are left out.
+    #[arg(long, value_name = "DIR", default_value = "../shared/data")]
+    data: PathBuf,
+}
+
+#[derive(Args)]
+struct Dictionary {
+    /// The sample runs, one record a line.
+    #[arg(long, value_name = "FILE", default_value = "crates/memory-mcp/samples/runs.jsonl")]
+    samples: PathBuf,
+    /// Where to write it.
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "crates/memory-storage-turso/src/payload/shipped.dict"
+    )]
+    out: PathBuf,
 }
 
 #[derive(Args)]
@@ -111,6 +140,17 @@ async fn main() -> Result<()> {
     avoid_huge_pages();
     match Cli::parse().command {
         Command::Figures(args) => figures(args).await,
+        Command::Formats(args) => {
+            println!("{}", formats::table(&args.data)?);
+            Ok(())
+        }
+        Command::Dictionary(args) => {
+            let dictionary = formats::shipped_dictionary(&args.samples)?;
+            std::fs::write(&args.out, dictionary.bytes())
+                .with_context(|| format!("writing {}", args.out.display()))?;
+            println!("{dictionary:?} written to {}", args.out.display());
+            Ok(())
+        }
         Command::Remote(args) => remote(args).await,
         Command::Restart(args) => restart(args).await,
         Command::Resident => {

@@ -4,8 +4,8 @@
 //! byte 0      0xC1: starts neither UTF-8, JSON nor MessagePack
 //!      1      format version, 1
 //!      2      codec: 1 MessagePack with named fields, 2 JSON, 3 postcard
-//!      3      compression: 0 none; reserved: 1 gzip, 2 zstd, 3 zstd with a dictionary
-//!      4..8   dictionary id, little endian; 0 none
+//!      3      compression: 0 none, 1 gzip, 2 zstd, 3 zstd with a dictionary
+//!      4..8   dictionary: the first bytes of its SHA-256; 0 none
 //!      8..12  length of the body before compression, little endian
 //!      12..16 CRC-32 (IEEE) of bytes 0..12 and of the body as stored
 //!      16..   the body
@@ -13,7 +13,8 @@
 //!
 //! Readers go by the header, writers by their settings: a setting can change at any time. A row that
 //! begins with `{` is plain JSON without a header and is read as such. Most single-bit flips decode
-//! to something silently wrong without the checksum; with it they are an error.
+//! to something silently wrong without the checksum; with it they are an error. Compressing and
+//! decompressing is up to whoever holds the dictionaries; here is what both sides agree on.
 
 use std::fmt;
 
@@ -32,7 +33,12 @@ pub const HEADER_BYTES: usize = 16;
 pub const MAX_RAW_BYTES: usize = 32 * 1024 * 1024;
 
 const FORMAT: u8 = 1;
-const UNCOMPRESSED: u8 = 0;
+
+/// What a dictionary is called in the header: the first bytes of its SHA-256.
+pub type DictionaryId = [u8; 4];
+
+/// The place of the dictionary's name where there is none.
+pub const NO_DICTIONARY: DictionaryId = [0; 4];
 
 /// How a body is encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -68,17 +74,66 @@ impl Codec {
     }
 }
 
-/// Puts the header in front of an encoded body.
+/// How an encoded body is compressed. What does not get smaller by it is stored as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// gzip: readable with any tool; slower and larger than the others.
+    Gzip,
+    /// zstd.
+    Zstd,
+    /// zstd with a dictionary of what episodes have in common, so that small ones shrink too.
+    #[default]
+    ZstdDictionary,
+}
+
+impl Compression {
+    /// Every way.
+    pub const ALL: [Compression; 4] =
+        [Compression::None, Compression::Gzip, Compression::Zstd, Compression::ZstdDictionary];
+
+    fn id(self) -> u8 {
+        match self {
+            Compression::None => 0,
+            Compression::Gzip => 1,
+            Compression::Zstd => 2,
+            Compression::ZstdDictionary => 3,
+        }
+    }
+}
+
+/// What a header says of its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Label {
+    /// How the body is encoded.
+    pub codec: Codec,
+    /// How it is compressed then.
+    pub compression: Compression,
+    /// The dictionary; [`NO_DICTIONARY`] for every other compression.
+    pub dictionary: DictionaryId,
+    /// Bytes before compression, [`MAX_RAW_BYTES`] at most.
+    pub length: usize,
+}
+
+/// Puts the header in front of an encoded body that is not compressed.
 pub fn seal(codec: Codec, body: &[u8]) -> Result<Vec<u8>> {
-    if body.len() > MAX_RAW_BYTES {
+    let (compression, dictionary) = (Compression::None, NO_DICTIONARY);
+    seal_as(&Label { codec, compression, dictionary, length: body.len() }, body)
+}
+
+/// Puts the header in front of a body. An error: it is too long.
+pub fn seal_as(label: &Label, body: &[u8]) -> Result<Vec<u8>> {
+    let length = u32::try_from(label.length).unwrap_or(u32::MAX);
+    if label.length > MAX_RAW_BYTES {
         let problem =
-            format!("encodes to {} bytes, the limit is {MAX_RAW_BYTES}; shorten it", body.len());
+            format!("encodes to {length} bytes, the limit is {MAX_RAW_BYTES}; shorten it");
         return Err(Error::invalid("payload", problem));
     }
-    let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
     let mut sealed = Vec::with_capacity(HEADER_BYTES + body.len());
-    sealed.extend([MAGIC, FORMAT, codec.id(), UNCOMPRESSED]);
-    sealed.extend(0u32.to_le_bytes());
+    sealed.extend([MAGIC, FORMAT, label.codec.id(), label.compression.id()]);
+    sealed.extend(label.dictionary);
     sealed.extend(length.to_le_bytes());
     let crc = checksum(&sealed, body);
     sealed.extend(crc.to_le_bytes());
@@ -86,12 +141,36 @@ pub fn seal(codec: Codec, body: &[u8]) -> Result<Vec<u8>> {
     Ok(sealed)
 }
 
-/// Checks an envelope and returns the encoded body. `thing` names the record in an error.
+/// Checks the envelope of a body that is not compressed and returns it. `thing` names the record in
+/// an error.
 pub fn open<'a>(thing: &dyn fmt::Display, stored: &'a [u8]) -> Result<(Codec, &'a [u8])> {
+    let (label, body) = open_as(thing, stored)?;
+    match label.compression {
+        Compression::None => Ok((label.codec, body)),
+        other => Err(damaged(thing, format!("it is compressed ({other:?}), which it never is"))),
+    }
+}
+
+/// Checks an envelope and returns what it says of its body, and that, still compressed.
+pub fn open_as<'a>(thing: &dyn fmt::Display, stored: &'a [u8]) -> Result<(Label, &'a [u8])> {
     if stored.first() == Some(&b'{') && stored.len() <= MAX_RAW_BYTES {
-        return Ok((Codec::Json, stored));
+        let (codec, compression) = (Codec::Json, Compression::None);
+        let length = stored.len();
+        return Ok((Label { codec, compression, dictionary: NO_DICTIONARY, length }, stored));
     }
     verify(stored).map_err(|problem| damaged(thing, problem))
+}
+
+/// The dictionary that a stored record needs to be read, going by its header alone.
+pub fn dictionary_of(stored: &[u8]) -> Option<DictionaryId> {
+    match stored {
+        [MAGIC, FORMAT, _, compression, a, b, c, d, ..]
+            if *compression == Compression::ZstdDictionary.id() =>
+        {
+            Some([*a, *b, *c, *d])
+        }
+        _ => None,
+    }
 }
 
 /// The error for a record that cannot be read back.
@@ -103,11 +182,12 @@ pub fn damaged(thing: &dyn fmt::Display, problem: impl Into<String>) -> Error {
     }
 }
 
-fn verify(stored: &[u8]) -> Result<(Codec, &[u8]), String> {
+fn verify(stored: &[u8]) -> Result<(Label, &[u8]), String> {
     let Some((header, body)) = stored.split_first_chunk::<HEADER_BYTES>() else {
         return Err(format!("it has {} bytes, fewer than a header", stored.len()));
     };
-    let [magic, format, codec, compression, _, _, _, _, l0, l1, l2, l3, c0, c1, c2, c3] = *header;
+    let [magic, format, codec, compression, d0, d1, d2, d3, l0, l1, l2, l3, c0, c1, c2, c3] =
+        *header;
     if magic != MAGIC {
         return Err(format!("it starts with byte {magic:#04x}, which no payload does"));
     }
@@ -115,20 +195,25 @@ fn verify(stored: &[u8]) -> Result<(Codec, &[u8]), String> {
     if summed != u32::from_le_bytes([c0, c1, c2, c3]) {
         return Err("its checksum does not match".into());
     }
-    if format != FORMAT || compression != UNCOMPRESSED {
+    let known = Compression::ALL.into_iter().find(|known| known.id() == compression);
+    let Some(compression) = known.filter(|_| format == FORMAT) else {
         return Err(format!(
             "its format {format} with compression {compression} is not known to this version of \
              memory-mcp, a newer one wrote it"
         ));
-    }
+    };
     let Some(codec) = Codec::from_id(codec) else {
         return Err(format!("its codec {codec} is not known to this version of memory-mcp"));
     };
     let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
-    if length != body.len() || length > MAX_RAW_BYTES {
+    if compression == Compression::None && length != body.len() {
         return Err(format!("its length says {length} bytes, there are {}", body.len()));
     }
-    Ok((codec, body))
+    if length > MAX_RAW_BYTES {
+        return Err(format!("it says it is {length} bytes long, the limit is {MAX_RAW_BYTES}"));
+    }
+    let dictionary = [d0, d1, d2, d3];
+    Ok((Label { codec, compression, dictionary, length }, body))
 }
 
 fn checksum(header: &[u8], body: &[u8]) -> u32 {

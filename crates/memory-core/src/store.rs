@@ -84,6 +84,12 @@ pub trait EpisodeStore: Send + Sync + 'static {
     /// A page of everything of one kind, ordered by id, for export and copy.
     fn scan(&self, query: &ScanQuery) -> impl Future<Output = Result<ScanPage>> + Send;
 
+    /// Work that pays later and that nobody waits for, such as finding out how to store less. To be
+    /// called now and then; costs nothing when nothing is due.
+    fn maintain(&self) -> impl Future<Output = Result<()>> + Send {
+        std::future::ready(Ok(()))
+    }
+
     /// Counts for `stats`.
     fn counts(&self, scope: &Scope) -> impl Future<Output = Result<Counts>> + Send;
 }

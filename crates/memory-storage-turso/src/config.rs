@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use memory_core::envelope::Codec;
 use memory_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::payload::PayloadConfig;
 use crate::schema::Upgrade;
 
 /// What a commit survives.
@@ -41,8 +41,8 @@ pub struct TursoConfig {
     pub parallel_chunks: usize,
     /// How long a write waits for other processes' writes before it gives up.
     pub busy_timeout: Duration,
-    /// How new payloads are encoded. Every codec stays readable.
-    pub codec: Codec,
+    /// How new payloads are written.
+    pub payload: PayloadConfig,
     /// What becomes of a file with an older schema.
     pub upgrade: Upgrade,
 }
@@ -58,7 +58,7 @@ impl Default for TursoConfig {
             max_group: 512,
             parallel_chunks: 4,
             busy_timeout: Duration::from_secs(30),
-            codec: Codec::MessagePack,
+            payload: PayloadConfig::default(),
             upgrade: Upgrade::Auto,
         }
     }

@@ -10,7 +10,8 @@
 //! - [`maintenance`]: [`Maintenance`], work on a database as a whole
 //! - [`backup`]: the database in a file by itself, and back
 //! - [`older`]: databases in the older layout, to be read
-//! - `payload`: episodes and steps as stored bytes
+//! - [`payload`]: episodes and steps as stored bytes: codecs, compression, dictionaries
+//! - `upkeep`: dictionaries of the database, made when they pay; payloads written anew
 //! - `database`: a transport whose schema is brought up to date before its first use
 //! - `transport`: runs a batch in one go; `transport::local` on a file, `transport::remote` on a server
 //! - [`pending`]: writes accepted on this machine that a remote database does not have yet
@@ -27,21 +28,24 @@ pub mod maintenance;
 pub mod metrics;
 mod names;
 pub mod older;
-mod payload;
+pub mod payload;
 pub mod pending;
 mod read;
 mod schema;
 pub mod store;
 mod transport;
+mod upkeep;
 pub mod verify;
 mod write;
 
 pub use config::{Synchronous, TursoConfig};
 pub use maintenance::{Maintenance, SchemaChange, SchemaStep};
 pub use metrics::Metrics;
+pub use payload::PayloadConfig;
 pub use schema::Upgrade;
 pub use store::TursoStore;
 pub use transport::{
     BreakerConfig, DatabaseUrl, Gauge, RemoteConfig, RemoteMetrics, RemoteTransport, RetryConfig,
     Secret, TokenSource,
 };
+pub use upkeep::Reencoded;

@@ -3,26 +3,29 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use memory_core::envelope::Codec;
+use memory_core::envelope::DictionaryId;
 use memory_core::learning::ScoredLesson;
+use memory_core::record::RecordKind;
 use memory_core::store::{
     Carried, Changes, Counts, LessonQuery, ListQuery, Page, Recollection, ScanPage, ScanQuery,
     Scope, SearchQuery, SearchResult, Watermark, Write, Written,
 };
 use memory_core::{Episode, EpisodeId, EpisodeStore, Error, Result};
 
-use crate::batch::{Access, Batch, StatementResult};
+use crate::batch::{Access, Batch, Statement, StatementResult};
 use crate::carried::Rider;
 use crate::columns::Columns;
 use crate::config::TursoConfig;
 use crate::database::Database;
 use crate::metrics::Metrics;
+use crate::payload::{Known, PayloadConfig, Payloads};
 use crate::read::{self, changes, counts, episodes, lessons, list, scan, search};
 use crate::transport::{
     LocalTransport, RemoteConfig, RemoteMetrics, RemoteTransport, Transport, offload,
 };
+use crate::upkeep::{Saves, dictionaries};
 use crate::verify::{self, Verification};
-use crate::write::{self, Plan};
+use crate::write::{self, Plan, Verdict};
 
 /// Bytes of parameters in one write batch, about: far below what a server takes in one request, and
 /// done long before a waiting writer may take its lock.
@@ -44,14 +47,20 @@ const MANY_WRITES: usize = 16;
 /// Episodes of a `get` from which on it is no longer a matter of microseconds.
 const MANY_IDS: usize = 8;
 
+/// Reads of payloads until each dictionary they name is known. Twice is for a dictionary that is
+/// withdrawn between the two.
+const PAYLOAD_ATTEMPTS: usize = 3;
+
 /// Episodes in libSQL.
 #[derive(Debug)]
 pub struct TursoStore {
-    database: Database,
-    codec: Codec,
+    pub(crate) database: Database,
+    pub(crate) payloads: Payloads,
     /// Parts of one large call that are worked on side by side.
     parallel_chunks: usize,
     metrics: Arc<Metrics>,
+    /// What was saved since dictionaries were looked at.
+    pub(crate) saves: Saves,
     /// The state of the file when the feed was last read, and where it stood.
     feed: Mutex<Option<(i64, Watermark)>>,
     /// The feed on the batches to a server; a file has something cheaper.
@@ -68,12 +77,12 @@ impl TursoStore {
     /// another program, or one of a newer schema. [`Error::Invalid`]: a setting is out of range.
     pub async fn open(config: TursoConfig) -> Result<Self> {
         let metrics = Arc::new(Metrics::default());
-        let (codec, name) = (config.codec, config.path.display().to_string());
+        let (payload, name) = (config.payload, config.path.display().to_string());
         let (parallel_chunks, upgrade) = (config.parallel_chunks, config.upgrade);
         let opened = metrics.clone();
         let local = offload(move || LocalTransport::open(config, opened)).await??;
         let database = Database::new(Transport::Local(local), name, upgrade);
-        let store = Self::over(database, codec, parallel_chunks, metrics);
+        let store = Self::over(database, payload, parallel_chunks, metrics);
         store.ready().await?;
         Ok(store)
     }
@@ -87,21 +96,23 @@ impl TursoStore {
     /// [`Error::Invalid`]: a setting is out of range. [`Error::Refused`]: a token or certificate file
     /// cannot be read.
     pub fn connect(config: RemoteConfig) -> Result<Self> {
-        let (codec, name) = (config.codec, config.url.to_string());
+        let (payload, name) = (config.payload, config.url.to_string());
         let (parallel_chunks, upgrade) = (config.parallel_chunks, config.upgrade);
         let transport = Transport::Remote(RemoteTransport::new(config)?);
         let database = Database::new(transport, name, upgrade);
-        Ok(Self::over(database, codec, parallel_chunks, Arc::default()))
+        Ok(Self::over(database, payload, parallel_chunks, Arc::default()))
     }
 
     fn over(
         database: Database,
-        codec: Codec,
+        payload: PayloadConfig,
         parallel_chunks: usize,
         metrics: Arc<Metrics>,
     ) -> Self {
         let rider = database.is_remote().then(Rider::default);
-        TursoStore { database, codec, parallel_chunks, metrics, feed: Mutex::new(None), rider }
+        let payloads = Payloads::new(payload);
+        let (saves, feed) = (Saves::default(), Mutex::new(None));
+        TursoStore { database, payloads, parallel_chunks, metrics, saves, feed, rider }
     }
 
     /// Waits until the database was reached and has this build's schema.
@@ -137,7 +148,7 @@ impl TursoStore {
         repair: bool,
         progress: impl FnMut(u64) + Send,
     ) -> Result<Verification> {
-        verify::run(&self.database, repair, progress).await
+        verify::run(self, repair, progress).await
     }
 
     /// Finishes the writes that wait and lets go of the database. Later calls are refused.
@@ -145,24 +156,108 @@ impl TursoStore {
         self.database.close().await;
     }
 
-    /// Runs a batch, the change feed on its back where that saves asking for it.
-    async fn run(&self, mut batch: Batch) -> Result<Vec<StatementResult>> {
+    /// Runs a batch. To a server, the change feed goes along, and the new dictionaries of the project
+    /// it is about: neither is asked for by itself then.
+    async fn run(&self, mut batch: Batch, scope: &Scope) -> Result<Vec<StatementResult>> {
         let Some(rider) = &self.rider else {
             return self.database.run(batch).await;
         };
+        let known = &self.payloads.dictionaries;
+        let project = match scope {
+            Scope::Project(project) => Some(project.clone()),
+            Scope::All => known.latest(),
+        };
+        if let Some(project) = &project {
+            dictionaries::mount(known, project, &mut batch);
+        }
         let ride = rider.mount(&mut batch);
-        let results = self.database.run(batch).await?;
+        let mut results = self.database.run(batch).await?;
+        if let Some(project) = &project {
+            dictionaries::dismount(known, project, &mut results)?;
+        }
         match ride {
             Some(ride) => rider.dismount(ride, results),
             None => Ok(results),
         }
     }
 
+    /// Runs a batch that begins with a statement giving payloads, and makes sure that the dictionaries
+    /// they need are known.
+    async fn run_for_payloads(
+        &self,
+        statements: Vec<Statement>,
+        scope: &Scope,
+        short: bool,
+    ) -> Result<Vec<StatementResult>> {
+        let mut attempts = PAYLOAD_ATTEMPTS;
+        loop {
+            let batch = read::read(statements.clone());
+            let results = if short && self.rider.is_none() {
+                self.database.run_short(batch).await?
+            } else {
+                self.run(batch, scope).await?
+            };
+            let rows = results.first().map(|result| result.rows.as_slice()).unwrap_or_default();
+            attempts -= 1;
+            // One that is withdrawn meanwhile is needed no more: the payloads are written anew then.
+            let known =
+                attempts == 0 || self.fetch_dictionaries(episodes::dictionaries(rows)).await?;
+            if known {
+                return Ok(results);
+            }
+        }
+    }
+
+    /// Asks for the dictionaries that payloads need and that are not known. True: all are known now.
+    pub(crate) async fn fetch_dictionaries(
+        &self,
+        needed: impl Iterator<Item = DictionaryId>,
+    ) -> Result<bool> {
+        let known = &self.payloads.dictionaries;
+        let mut missing: Vec<_> = needed.filter(|id| known.get(*id).is_none()).collect();
+        if missing.is_empty() {
+            return Ok(true);
+        }
+        missing.sort_unstable();
+        missing.dedup();
+        let found =
+            self.database.run_short(read::read(vec![dictionaries::by_id(&missing)])).await?;
+        dictionaries::learn(known, read::rows(found))?;
+        Ok(missing.iter().all(|id| known.get(*id).is_some()))
+    }
+
+    /// On a file, asks for the dictionaries of projects that are written to for the first time. On a
+    /// server, the answer comes along with the write, and the shipped one serves until then.
+    async fn know_dictionaries(&self, writes: &[Write]) -> Result<()> {
+        if self.rider.is_none() {
+            for project in writes.iter().filter_map(saved_project) {
+                self.know_dictionary(project).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks for the dictionary of a project unless that was done before.
+    pub(crate) async fn know_dictionary(&self, project: &str) -> Result<()> {
+        let known = &self.payloads.dictionaries;
+        if known.known(project) == Known::No {
+            let ask = dictionaries::new_of(project, Known::No);
+            let found = self.database.run_short(read::read(vec![ask])).await?;
+            known.asked(project);
+            dictionaries::learn(known, read::rows(found))?;
+        }
+        Ok(())
+    }
+
     /// Runs chunks in order.
-    async fn run_chunks(&self, chunks: Vec<Vec<Plan>>) -> Result<Vec<Vec<Result<Written>>>> {
+    async fn run_chunks(
+        &self,
+        chunks: Vec<Vec<Plan>>,
+        scope: &Scope,
+    ) -> Result<Vec<Vec<Result<Verdict>>>> {
         let alone = chunks.len() == 1;
         stream::iter(chunks)
-            .map(|chunk| self.run_plans(chunk))
+            .map(|chunk| self.run_plans(chunk, scope))
             .buffered(self.parallel_chunks.min(MAX_WRITES_AT_A_TIME))
             .try_collect()
             .await
@@ -174,15 +269,15 @@ impl TursoStore {
     }
 
     /// Runs planned writes as one batch. One that the engine refuses is found by running each alone.
-    async fn run_plans(&self, plans: Vec<Plan>) -> Result<Vec<Result<Written>>> {
-        match self.run_batch(&plans).await {
+    async fn run_plans(&self, plans: Vec<Plan>, scope: &Scope) -> Result<Vec<Result<Verdict>>> {
+        match self.run_batch(&plans, scope).await {
             Ok(results) => Ok(results),
             Err(e) if e.is_retryable() => Err(e),
             Err(e) if plans.len() == 1 => Ok(vec![Err(e)]),
             Err(_) => {
                 let mut results = Vec::with_capacity(plans.len());
                 for plan in &plans {
-                    match self.run_batch(std::slice::from_ref(plan)).await {
+                    match self.run_batch(std::slice::from_ref(plan), scope).await {
                         Ok(result) => results.extend(result),
                         Err(e) if e.is_retryable() => return Err(e),
                         Err(e) => results.push(Err(e)),
@@ -198,18 +293,14 @@ impl TursoStore {
         scope: &Scope,
         ids: &[EpisodeId],
     ) -> Result<Vec<Option<Arc<Episode>>>> {
-        let batch = read::read(vec![episodes::get(scope, ids)]);
-        let results = if ids.len() < MANY_IDS && self.rider.is_none() {
-            self.database.run_short(batch).await?
-        } else {
-            self.run(batch).await?
-        };
-        Ok(episodes::in_order(ids, episodes::assemble(read::rows(results))?))
+        let statements = vec![episodes::get(scope, ids)];
+        let results = self.run_for_payloads(statements, scope, ids.len() < MANY_IDS).await?;
+        Ok(episodes::in_order(ids, episodes::assemble(read::rows(results), &self.payloads)?))
     }
 
-    async fn run_batch(&self, plans: &[Plan]) -> Result<Vec<Result<Written>>> {
+    async fn run_batch(&self, plans: &[Plan], scope: &Scope) -> Result<Vec<Result<Verdict>>> {
         let statements = plans.iter().flat_map(|plan| plan.statements.iter().cloned()).collect();
-        let results = self.run(Batch { access: Access::Write, statements }).await?;
+        let results = self.run(Batch { access: Access::Write, statements }, scope).await?;
         let mut results = results.into_iter();
         let verdicts = plans.iter().map(|plan| {
             // The status row is that of the plan's last statement.
@@ -219,8 +310,79 @@ impl TursoStore {
         Ok(verdicts.collect())
     }
 
-    fn plan(writes: &[Write], codec: Codec) -> Vec<Result<Plan>> {
-        writes.iter().map(|write| write::plan(write, codec)).collect()
+    fn plan(writes: &[Write], payloads: &Payloads) -> Vec<Result<Plan>> {
+        writes.iter().map(|write| write::plan(write, payloads)).collect()
+    }
+
+    /// Plans and runs writes.
+    async fn apply(
+        &self,
+        writes: Arc<Vec<Write>>,
+        payloads: Payloads,
+    ) -> Result<Vec<Result<Verdict>>> {
+        let project = writes.iter().find_map(saved_project);
+        let scope = project.map_or(Scope::All, |project| Scope::Project(project.to_owned()));
+        let planned = if writes.len() < MANY_WRITES {
+            Self::plan(&writes, &payloads)
+        } else {
+            offload(move || Self::plan(&writes, &payloads)).await?
+        };
+        let mut plans = Vec::with_capacity(planned.len());
+        // `None` stands for the next result of the plans that do run.
+        let mut slots = Vec::with_capacity(planned.len());
+        for plan in planned {
+            match plan {
+                Ok(plan) => {
+                    plans.push(plan);
+                    slots.push(None);
+                }
+                Err(e) => slots.push(Some(Err(e))),
+            }
+        }
+        let mut results = self.run_chunks(chunks(plans), &scope).await?.into_iter().flatten();
+        let missing = || Error::Engine {
+            context: "a write".into(),
+            message: "the database gave no result for it".into(),
+        };
+        Ok(slots
+            .into_iter()
+            .map(|slot| slot.or_else(|| results.next()).unwrap_or_else(|| Err(missing())))
+            .collect())
+    }
+
+    /// Repeats what a withdrawn dictionary kept from being written, and what may have failed for the
+    /// lack of it, with the shipped one. The project's next write asks for its new one.
+    async fn apply_without_retired(
+        &self,
+        writes: &[Write],
+        results: &mut [Result<Verdict>],
+    ) -> Result<()> {
+        let retired = |result: &Result<Verdict>| matches!(result, Ok(Verdict::DictionaryRetired));
+        let Some(first) = results.iter().position(retired) else { return Ok(()) };
+        let undone = |(at, result): &(usize, &Result<Verdict>)| {
+            *at >= first && !matches!(result, Ok(Verdict::Written(_)))
+        };
+        let places: Vec<usize> =
+            results.iter().enumerate().filter(undone).map(|(at, _)| at).collect();
+        let again: Vec<Write> = places.iter().filter_map(|at| writes.get(*at)).cloned().collect();
+        for project in again.iter().filter_map(saved_project) {
+            self.payloads.dictionaries.forget_current(project);
+        }
+        let repeated = self.apply(Arc::new(again), self.payloads.shipped_only()).await?;
+        for (at, result) in places.into_iter().zip(repeated) {
+            if let Some(slot) = results.get_mut(at) {
+                *slot = result;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The project of an episode that is saved.
+pub(crate) fn saved_project(write: &Write) -> Option<&str> {
+    match write {
+        Write::Save(save) => Some(&save.episode.project),
+        _ => None,
     }
 }
 
@@ -244,33 +406,20 @@ fn chunks(plans: Vec<Plan>) -> Vec<Vec<Plan>> {
 
 impl EpisodeStore for TursoStore {
     async fn write(&self, writes: Vec<Write>) -> Result<Vec<Result<Written>>> {
-        let codec = self.codec;
-        let planned = if writes.len() < MANY_WRITES {
-            Self::plan(&writes, codec)
-        } else {
-            offload(move || Self::plan(&writes, codec)).await?
-        };
-        let mut plans = Vec::with_capacity(planned.len());
-        // `None` stands for the next result of the plans that do run.
-        let mut slots = Vec::with_capacity(planned.len());
-        for plan in planned {
-            match plan {
-                Ok(plan) => {
-                    plans.push(plan);
-                    slots.push(None);
-                }
-                Err(e) => slots.push(Some(Err(e))),
-            }
-        }
-        let mut results = self.run_chunks(chunks(plans)).await?.into_iter().flatten();
-        let missing = || Error::Engine {
+        self.know_dictionaries(&writes).await?;
+        self.saves.note(&writes);
+        let writes = Arc::new(writes);
+        let mut results = self.apply(writes.clone(), self.payloads.clone()).await?;
+        self.apply_without_retired(&writes, &mut results).await?;
+        let retired = || Error::Engine {
             context: "a write".into(),
-            message: "the database gave no result for it".into(),
+            message: "its dictionary was withdrawn while it was written".into(),
         };
-        Ok(slots
-            .into_iter()
-            .map(|slot| slot.or_else(|| results.next()).unwrap_or_else(|| Err(missing())))
-            .collect())
+        let written = |verdict| match verdict {
+            Verdict::Written(written) => Ok(written),
+            Verdict::DictionaryRetired => Err(retired()),
+        };
+        Ok(results.into_iter().map(|result| result.and_then(written)).collect())
     }
 
     async fn get(&self, scope: &Scope, ids: &[EpisodeId]) -> Result<Vec<Option<Arc<Episode>>>> {
@@ -280,24 +429,27 @@ impl EpisodeStore for TursoStore {
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Page> {
-        let batch = read::read(vec![list::list(query)?]);
-        list::list_page(read::rows(self.run(batch).await?))
+        let statements = vec![list::list(query)?];
+        let results = self.run_for_payloads(statements, &query.scope, false).await?;
+        list::list_page(read::rows(results), &self.payloads)
     }
 
     async fn search(&self, query: &SearchQuery) -> Result<SearchResult> {
-        search::result(query, self.run(search::search(query)?).await?)
+        search::result(query, self.run(search::search(query)?, &query.scope).await?)
     }
 
     async fn lessons(&self, query: &LessonQuery) -> Result<Vec<ScoredLesson>> {
         let batch = read::read(vec![lessons::lessons(query)]);
-        read::rows(self.run(batch).await?).into_iter().map(lessons::scored).collect()
+        let results = self.run(batch, &query.scope).await?;
+        read::rows(results).into_iter().map(lessons::scored).collect()
     }
 
     async fn recollect(&self, ids: &[EpisodeId], query: &LessonQuery) -> Result<Recollection> {
-        let batch = read::read(vec![episodes::get(&query.scope, ids), lessons::lessons(query)]);
-        let mut results = self.run(batch).await?;
+        let statements = vec![episodes::get(&query.scope, ids), lessons::lessons(query)];
+        let mut results = self.run_for_payloads(statements, &query.scope, false).await?;
         let scored = results.split_off(1);
-        let episodes = episodes::in_order(ids, episodes::assemble(read::rows(results))?);
+        let found = episodes::assemble(read::rows(results), &self.payloads)?;
+        let episodes = episodes::in_order(ids, found);
         let lessons = read::rows(scored).into_iter().map(lessons::scored).collect::<Result<_>>()?;
         Ok(Recollection { episodes, lessons })
     }
@@ -330,12 +482,22 @@ impl EpisodeStore for TursoStore {
     }
 
     async fn scan(&self, query: &ScanQuery) -> Result<ScanPage> {
-        let batch = read::read(vec![scan::scan(query)?]);
-        scan::page(query, read::rows(self.run(batch).await?))
+        let statements = vec![scan::scan(query)?];
+        let results = if query.kind == RecordKind::Episode {
+            self.run_for_payloads(statements, &query.scope, false).await?
+        } else {
+            self.run(read::read(statements), &query.scope).await?
+        };
+        scan::page(query, read::rows(results), &self.payloads)
+    }
+
+    /// Makes dictionaries where enough was saved.
+    async fn maintain(&self) -> Result<()> {
+        self.train_where_due().await
     }
 
     async fn counts(&self, scope: &Scope) -> Result<Counts> {
         let batch = read::read(vec![counts::counts(scope)]);
-        counts::result(read::rows(self.run(batch).await?))
+        counts::result(read::rows(self.run(batch, scope).await?))
     }
 }

@@ -1,5 +1,5 @@
 //! What goes on while nobody waits: the warm-up, idle polls of the feed, memory pressure, history,
-//! samples compared with the database.
+//! samples compared with the database, upkeep of the database.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -46,6 +46,9 @@ pub(crate) async fn run<D: EpisodeStore>(storage: Weak<Shared<D>>) {
             poll_feed(&shared, &mut poll, &mut seen).await;
         } else {
             poll = LAST_POLL;
+        }
+        if let Err(e) = shared.durable.maintain().await {
+            tracing::debug!("the database is not maintained: {e}");
         }
         if looked_at.elapsed() >= LOOK_AT_MEMORY {
             looked_at = Instant::now();

@@ -396,6 +396,10 @@ impl<D: EpisodeStore> EpisodeStore for HybridStorage<D> {
         self.durable().scan(query).await
     }
 
+    async fn maintain(&self) -> Result<()> {
+        self.durable().maintain().await
+    }
+
     async fn counts(&self, scope: &Scope) -> Result<Counts> {
         self.durable().counts(scope).await
     }

@@ -31,8 +31,8 @@ pub use hybrid::{DatabaseConfig, Freshness, HybridConfig, HybridStorage, Place};
 pub use memory_storage_redb::{CacheConfig, CacheMetrics, Policy, RedbMode, Ttl, cache_files};
 pub use memory_storage_turso::pending::PendingFileConfig;
 pub use memory_storage_turso::{
-    BreakerConfig, DatabaseUrl, RemoteConfig, RetryConfig, Secret, Synchronous, TokenSource,
-    TursoConfig,
+    BreakerConfig, DatabaseUrl, PayloadConfig, RemoteConfig, RetryConfig, Secret, Synchronous,
+    TokenSource, TursoConfig,
 };
 pub use pending::{PendingConfig, PendingStore, WhenOffline};
 pub use report::{CacheReport, TierReport};

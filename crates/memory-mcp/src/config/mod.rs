@@ -17,11 +17,10 @@ mod storage;
 
 use std::path::{Path, PathBuf};
 
-use memory_core::envelope::Codec;
 use memory_core::episode::limits::MAX_NAME_BYTES;
 use memory_core::error::excerpt;
 use memory_storage::WhenOffline;
-use memory_storage_turso::{Synchronous, Upgrade};
+use memory_storage_turso::{PayloadConfig, Synchronous, Upgrade};
 use serde::{Deserialize, Serialize};
 
 use crate::http::Allowed;
@@ -58,8 +57,8 @@ pub struct Config {
     pub remote: Remote,
     /// Writes on their way to a server.
     pub writes: Writes,
-    /// How episodes are encoded.
-    pub payload: Payload,
+    /// How episodes are encoded and compressed.
+    pub payload: PayloadConfig,
     /// The cache in front of the database.
     pub cache: Cache,
     /// The HTTP server.
@@ -149,13 +148,6 @@ pub struct Writes {
     pub max_entries: u64,
     /// Bytes of writes that may wait on this machine.
     pub max_bytes: u64,
-}
-
-/// Settings of the payload.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Payload {
-    /// How new payloads are encoded, `messagepack` or `json`. Both stay readable.
-    pub codec: Codec,
 }
 
 /// Settings of the cache.

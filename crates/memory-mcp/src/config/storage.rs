@@ -12,7 +12,7 @@ use memory_storage_turso::{
     BreakerConfig, DatabaseUrl, RemoteConfig, RetryConfig, TokenSource, TursoConfig,
 };
 
-use super::{AuthToken, Cache, Config, Database, Http, Payload, Place, Remote, Writes};
+use super::{AuthToken, Cache, Config, Database, Http, Place, Remote, Writes};
 
 /// Name, in the data directory, of the file of writes that a server does not have yet.
 const PENDING_FILE: &str = "pending.db";
@@ -53,7 +53,7 @@ impl Config {
                 max_entries: pending.max_entries,
                 max_bytes: pending.max_bytes,
             },
-            payload: Payload { codec: turso.codec },
+            payload: turso.payload,
             cache: Cache {
                 memory_bytes: cache.memory_bytes,
                 disk_bytes: cache.disk_bytes,
@@ -121,7 +121,7 @@ impl Config {
             max_group: self.database.max_group,
             parallel_chunks: self.database.parallel_chunks,
             busy_timeout: Duration::from_millis(self.database.busy_timeout_ms),
-            codec: self.payload.codec,
+            payload: self.payload,
             upgrade: self.database.upgrade,
         }
     }
@@ -132,7 +132,7 @@ impl Config {
         RemoteConfig {
             token,
             ca_file: (ca_file != Path::new("")).then(|| ca_file.clone()),
-            codec: self.payload.codec,
+            payload: self.payload,
             parallel_chunks: self.database.parallel_chunks,
             upgrade: self.database.upgrade,
             ..self.remote.config(url)

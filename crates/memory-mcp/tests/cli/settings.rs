@@ -57,7 +57,7 @@ fn episodes_written_with_one_codec_are_read_under_another() {
     let two = world.write("2.jsonl", &crate::world::lines(&[episode(2, "second task", "success")]));
     world.run(&["import", text(&one), "--set", "payload.codec=json"]).done();
     world.run(&["import", text(&two), "--set", "payload.codec=messagepack"]).done();
-    for codec in ["payload.codec=json", "payload.codec=messagepack"] {
+    for codec in ["payload.codec=json", "payload.codec=messagepack", "payload.compression=gzip"] {
         let exported = world.run(&["export", "--kind", "episode", "--set", codec]).done().stdout;
         assert_eq!(exported.lines().count(), 2);
     }

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use memory_core::{OutcomeKind, RewardSource};
+use memory_core::envelope::Codec;
+use memory_core::{Episode, OutcomeKind, RewardSource};
+use memory_storage_turso::payload::{Payloads, train};
 
 use super::{Imported, import, import_at};
 
@@ -133,4 +135,26 @@ fn a_file_cut_in_the_middle_gives_what_is_before_the_cut_and_names_the_line() {
     assert_eq!(imported.malformed.len(), 1);
     assert_eq!(imported.malformed[0].line, cut.matches('\n').count() as u64 + 1);
     assert!(imported.malformed[0].problem.contains("cut off"));
+}
+
+/// With a dictionary of one half, measured on the other.
+#[test]
+fn the_recorded_runs_are_stored_in_a_third_of_their_json() {
+    let folders: Vec<PathBuf> =
+        ["tau-bench", "intercode", "swe-agent"].into_iter().filter_map(runs).collect();
+    if folders.is_empty() {
+        return;
+    }
+    let imported = import(&folders.iter().map(PathBuf::as_path).collect::<Vec<_>>());
+    let (measured, others): (Vec<_>, Vec<_>) =
+        imported.episodes.iter().enumerate().partition(|(n, _)| n % 2 == 0);
+    let others: Vec<&Episode> = others.into_iter().map(|(_, episode)| episode).collect();
+    let payloads = Payloads::default();
+    payloads.add("default", train(Codec::MessagePack, &others).unwrap());
+    let (mut stored, mut json) = (0, 0);
+    for (_, episode) in measured {
+        stored += payloads.encode_episode(episode).unwrap().len();
+        json += serde_json::to_vec(episode).unwrap().len();
+    }
+    assert!(stored * 100 <= json * 35, "{stored} bytes of {json}");
 }

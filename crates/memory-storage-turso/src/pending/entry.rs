@@ -1,6 +1,5 @@
 //! A waiting write as it is stored.
 
-use memory_core::envelope::Codec;
 use memory_core::store::{Write, Written};
 use memory_core::{EpisodeId, Error, Result, Timestamp, WriteId};
 
@@ -111,7 +110,7 @@ pub(super) fn entry(row: Vec<crate::batch::Value>) -> Result<Entry> {
         at: Timestamp(row.integer()?),
         attempts: small(row.unsigned()?),
         error: row.optional_text()?,
-        write: payload::decode(&format!("entry {seq} of pending.db"), &row.blob()?),
+        write: payload::decode_plain(&format!("entry {seq} of pending.db"), &row.blob()?),
     })
 }
 
@@ -121,7 +120,7 @@ pub(super) fn small(n: u64) -> u32 {
 
 /// The stored form of a write: JSON, so that any tool can show what waits.
 pub(super) fn encode(write: &Write) -> Result<Vec<u8>> {
-    payload::encode(Codec::Json, write)
+    payload::encode_plain(write)
 }
 
 /// The episode a write changes, for the order in which writes are delivered.

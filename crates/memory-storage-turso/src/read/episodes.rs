@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use memory_core::envelope::{DictionaryId, dictionary_of};
 use memory_core::store::Scope;
 use memory_core::{Episode, EpisodeId, Result};
 
@@ -10,7 +11,7 @@ use super::MAX_PAGE_BYTES;
 use super::filter::Sql;
 use crate::batch::{Statement, Value};
 use crate::columns::Columns;
-use crate::payload::{decode_episode, decode_steps};
+use crate::payload::Payloads;
 use crate::write::{blob, hex, scope_value};
 
 /// An episode and the steps logged since, in one statement and so from one snapshot. Rows are
@@ -51,8 +52,19 @@ pub(crate) fn get(scope: &Scope, ids: &[EpisodeId]) -> Statement {
     }
 }
 
+/// The dictionaries that the payloads of [`get`] and of pages need.
+pub(crate) fn dictionaries(rows: &[Vec<Value>]) -> impl Iterator<Item = DictionaryId> + '_ {
+    rows.iter().filter_map(|row| match row.get(3) {
+        Some(Value::Blob(payload)) => dictionary_of(payload),
+        _ => None,
+    })
+}
+
 /// Puts episodes together from their rows, each with its steps.
-pub(crate) fn assemble(rows: Vec<Vec<Value>>) -> Result<HashMap<EpisodeId, Episode>> {
+pub(crate) fn assemble(
+    rows: Vec<Vec<Value>>,
+    payloads: &Payloads,
+) -> Result<HashMap<EpisodeId, Episode>> {
     let mut episodes = HashMap::with_capacity(rows.len());
     let mut logged = Vec::new();
     for row in rows {
@@ -60,7 +72,7 @@ pub(crate) fn assemble(rows: Vec<Vec<Value>>) -> Result<HashMap<EpisodeId, Episo
         let id = EpisodeId::from_bytes(row.id()?);
         let (first, version, payload) = (row.unsigned()?, row.unsigned()?, row.blob()?);
         if first == 0 {
-            episodes.insert(id, decode_episode(id, version, &payload)?);
+            episodes.insert(id, payloads.decode_episode(id, version, &payload)?);
         } else {
             logged.push((id, u32::try_from(first).unwrap_or(u32::MAX), payload));
         }
@@ -68,7 +80,7 @@ pub(crate) fn assemble(rows: Vec<Vec<Value>>) -> Result<HashMap<EpisodeId, Episo
     logged.sort_unstable_by_key(|(id, first, _)| (*id, *first));
     for (id, first, payload) in logged {
         if let Some(episode) = episodes.get_mut(&id) {
-            episode.steps.extend(decode_steps(id, first, &payload)?);
+            episode.steps.extend(payloads.decode_steps(id, first, &payload)?);
         }
     }
     Ok(episodes)
@@ -102,12 +114,15 @@ pub(super) fn page_rows(mut sql: Sql, order: &'static str, limit: usize) -> Stat
 }
 
 /// The episodes of a page in no order, and whether there are more behind it.
-pub(super) fn page_episodes(rows: Vec<Vec<Value>>) -> Result<(Vec<Episode>, bool)> {
+pub(super) fn page_episodes(
+    rows: Vec<Vec<Value>>,
+    payloads: &Payloads,
+) -> Result<(Vec<Episode>, bool)> {
     let candidates = match rows.first().and_then(|row| row.get(4)) {
         Some(Value::Integer(n)) => usize::try_from(*n).unwrap_or(0),
         _ => 0,
     };
-    let episodes: Vec<Episode> = assemble(rows)?.into_values().collect();
+    let episodes: Vec<Episode> = assemble(rows, payloads)?.into_values().collect();
     let more = candidates > episodes.len();
     Ok((episodes, more))
 }

@@ -10,6 +10,7 @@ use super::episodes::{CANDIDATES, FROM_EPISODES, page_episodes, page_rows};
 use super::filter::{Sql, filter, scope};
 use super::{cursor, page_limit};
 use crate::batch::{Statement, Value};
+use crate::payload::Payloads;
 use crate::write::text;
 
 /// So many rows of the index are counted to see whether a way leads to few episodes.
@@ -182,8 +183,8 @@ fn position(after: &str) -> Result<(Timestamp, Vec<u8>)> {
 }
 
 /// The page of a listing from its rows.
-pub(crate) fn list_page(rows: Vec<Vec<Value>>) -> Result<Page> {
-    let (mut episodes, more) = page_episodes(rows)?;
+pub(crate) fn list_page(rows: Vec<Vec<Value>>, payloads: &Payloads) -> Result<Page> {
+    let (mut episodes, more) = page_episodes(rows, payloads)?;
     episodes.sort_unstable_by_key(|e| std::cmp::Reverse((e.started_at, e.id)));
     let next = episodes
         .last()

@@ -13,6 +13,7 @@ use super::{cursor, page_limit};
 use crate::batch::{Statement, Value};
 use crate::columns::Columns;
 use crate::names::{parse_relation, parse_verdict, relation};
+use crate::payload::Payloads;
 use crate::write::text;
 
 const LESSONS: &str = "\
@@ -107,9 +108,13 @@ fn in_project(sql: &mut Sql, query: &ScanQuery, fragment: &'static str) {
 }
 
 /// The page of a scan from its rows.
-pub(crate) fn page(query: &ScanQuery, rows: Vec<Vec<Value>>) -> Result<ScanPage> {
+pub(crate) fn page(
+    query: &ScanQuery,
+    rows: Vec<Vec<Value>>,
+    payloads: &Payloads,
+) -> Result<ScanPage> {
     let (records, more) = if query.kind == RecordKind::Episode {
-        let (mut episodes, more) = page_episodes(rows)?;
+        let (mut episodes, more) = page_episodes(rows, payloads)?;
         episodes.sort_unstable_by_key(|e| e.id);
         (episodes.into_iter().map(|e| Record::Episode(Box::new(e))).collect(), more)
     } else {

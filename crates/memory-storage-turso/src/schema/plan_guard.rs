@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use memory_core::envelope::Codec;
 use memory_core::learning::{Evidence, Lesson, LessonKind};
 use memory_core::record::RecordKind;
 use memory_core::store::*;
@@ -10,6 +9,7 @@ use memory_core::{Condition, Episode, EpisodeId, Timestamp, WriteId};
 
 use crate::batch::{Access, Batch, Statement, Value};
 use crate::config::TursoConfig;
+use crate::payload::Payloads;
 use crate::read::{changes, episodes, lessons, list, scan, search};
 use crate::transport::{LocalTransport, Transport};
 
@@ -115,7 +115,7 @@ async fn no_write_scans_a_table() {
     let transport = transport(&directory).await;
     let mut seen = 0;
     for write in writes() {
-        for statement in crate::write::plan(&write, Codec::Json).unwrap().statements {
+        for statement in crate::write::plan(&write, &Payloads::default()).unwrap().statements {
             let plan = plan(&transport, &statement).await;
             assert!(full_scans(&plan).is_empty(), "{}\n{plan:#?}", statement.sql);
             seen += 1;

@@ -6,7 +6,7 @@ use memory_core::{Episode, EpisodeId, Result};
 use super::page::Row;
 use super::report::{Part, Problem};
 use crate::batch::{Statement, Value};
-use crate::payload::{decode, decode_steps};
+use crate::payload::Payloads;
 use crate::write::save::{drawn, metadata_value};
 
 /// True while the episode is as it was when it was looked at.
@@ -48,7 +48,7 @@ const PUT_CHANGE: &str = concat!(
 );
 
 /// What is wrong with an episode. `complete_feed`: the feed should tell of it.
-pub(super) fn problems(row: &Row, complete_feed: bool) -> Vec<Problem> {
+pub(super) fn problems(row: &Row, payloads: &Payloads, complete_feed: bool) -> Vec<Problem> {
     let id = EpisodeId::from_bytes(row.id);
     let thing = format!("episode {id}");
     let mut found = Vec::new();
@@ -56,7 +56,7 @@ pub(super) fn problems(row: &Row, complete_feed: bool) -> Vec<Problem> {
         let repair = vec![row.statement(PUT_CHANGE, vec![])];
         found.push(Problem::repairable(Part::Changes, &thing, problem, repair));
     }
-    let episode: Episode = match decode(&thing, &row.payload) {
+    let episode: Episode = match payloads.decode(&thing, &row.payload) {
         Ok(episode) => episode,
         Err(e) => {
             found.push(Problem::lost(Part::Payload, thing, e.to_string()));
@@ -77,7 +77,7 @@ pub(super) fn problems(row: &Row, complete_feed: bool) -> Vec<Problem> {
         ));
     }
     found.extend(metadata_problem(row, &episode, &thing));
-    match with_logged_steps(row, &episode) {
+    match with_logged_steps(row, payloads, &episode) {
         Ok(whole) => found.extend(columns_problem(row, &whole, &thing)),
         Err(problem) => found.push(Problem::lost(Part::Steps, thing, problem)),
     }
@@ -127,7 +127,7 @@ fn metadata_problem(row: &Row, episode: &Episode, thing: &str) -> Option<Problem
 }
 
 /// The episode with the steps logged since its payload was written.
-fn with_logged_steps(row: &Row, episode: &Episode) -> Result<Episode, String> {
+fn with_logged_steps(row: &Row, payloads: &Payloads, episode: &Episode) -> Result<Episode, String> {
     let mut whole = episode.clone();
     for (first, count, payload) in &row.steps {
         let next = whole.steps.len() as u64 + 1;
@@ -135,7 +135,8 @@ fn with_logged_steps(row: &Row, episode: &Episode) -> Result<Episode, String> {
             return Err(format!("steps logged from {first} on follow step {}", next - 1));
         }
         let number = u32::try_from(*first).unwrap_or(u32::MAX);
-        let steps = decode_steps(whole.id, number, payload).map_err(|e| e.to_string())?;
+        let steps = payloads.decode_steps(whole.id, number, payload);
+        let steps = steps.map_err(|e| e.to_string())?;
         if steps.len() as u64 != *count {
             return Err(format!("{} steps from {first} on, not {count}", steps.len()));
         }

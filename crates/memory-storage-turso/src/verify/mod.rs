@@ -15,10 +15,12 @@ mod leftovers;
 mod page;
 mod report;
 
+use memory_core::envelope::dictionary_of;
 use memory_core::{EpisodeId, Result, Timestamp};
 
 use crate::batch::{Access, Batch, Statement, Value};
 use crate::database::Database;
+use crate::store::TursoStore;
 
 pub(crate) use engine::file_problems;
 use report::Problem;
@@ -30,12 +32,13 @@ INSERT INTO changes (kind, id, version, write_id) VALUES ('repair', ?1, NULL, ?1
 
 /// Checks everything; tells `progress` how many episodes are done.
 pub(crate) async fn run(
-    database: &Database,
+    store: &TursoStore,
     repair: bool,
     mut progress: impl FnMut(u64) + Send,
 ) -> Result<Verification> {
+    let database = &store.database;
     database.ready().await?;
-    let checking = Checking { database, repair };
+    let checking = Checking { store, database, repair };
     let mut report = Verification::default();
     let emptied = checking.engine(&mut report).await?;
     checking.episodes(emptied, &mut report, &mut progress).await?;
@@ -50,6 +53,7 @@ fn repaired_if(done: bool) -> Remedy {
 
 /// One run.
 struct Checking<'a> {
+    store: &'a TursoStore,
     database: &'a Database,
     repair: bool,
 }
@@ -94,8 +98,12 @@ impl Checking<'_> {
         let mut walk = page::Walk::default();
         while let Some(page) = walk.next(self.database).await? {
             let mut problems: Vec<Problem> = page.unreadable;
+            let needed = page.rows.iter().filter_map(|row| dictionary_of(&row.payload));
+            // One that is not there makes a payload unreadable, which is found below.
+            self.store.fetch_dictionaries(needed).await?;
             for row in &page.rows {
-                problems.extend(compare::problems(row, page.complete_feed));
+                let payloads = &self.store.payloads;
+                problems.extend(compare::problems(row, payloads, page.complete_feed));
             }
             report.episodes += page.rows.len() as u64;
             // An index that was emptied is one finding, not as many as there are episodes.

@@ -1,6 +1,5 @@
 //! Adding steps to a running episode.
 
-use memory_core::envelope::Codec;
 use memory_core::episode::limits::{MAX_EPISODE_BYTES, MAX_STEPS};
 use memory_core::store::{AppendSteps, Kept, Written};
 use memory_core::{EpisodeId, Error, Result, Step};
@@ -9,7 +8,7 @@ use super::save::RECORD_CHANGE;
 use super::{Plan, applied, blob, integer, scope_value};
 use crate::batch::{Statement, Value};
 use crate::columns::Columns;
-use crate::payload::encode_steps;
+use crate::payload::Payloads;
 
 /// Decides. The row knows how many steps there are and how large they are, so nothing is counted.
 const BUMP: &str = "\
@@ -32,7 +31,7 @@ SELECT (SELECT version FROM changes WHERE id = ?1 AND write_id = ?2),
     e.version, e.outcome, e.step_count, e.text_bytes
 FROM (SELECT 1) LEFT JOIN episodes e ON e.id = ?1 AND (?3 IS NULL OR e.project = ?3)";
 
-pub(super) fn plan(append: &AppendSteps, codec: Codec) -> Result<Plan> {
+pub(super) fn plan(append: &AppendSteps, payloads: &Payloads) -> Result<Plan> {
     if append.steps.is_empty() {
         return Err(Error::invalid("steps", "is empty; give at least one step"));
     }
@@ -45,7 +44,7 @@ pub(super) fn plan(append: &AppendSteps, codec: Codec) -> Result<Plan> {
     let (id, write_id) = (blob(append.id.as_bytes()), blob(append.write_id.as_bytes()));
     let (scope, n) = (scope_value(&append.scope), integer("steps", count)?);
     let first = append.first.map_or(Value::Null, |first| Value::Integer(first.into()));
-    let payload = Value::Blob(encode_steps(codec, &append.steps)?);
+    let payload = Value::Blob(payloads.encode_steps(&append.steps)?);
     let bump = vec![
         id.clone(),
         write_id.clone(),

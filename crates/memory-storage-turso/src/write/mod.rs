@@ -14,12 +14,12 @@ mod relate;
 pub(crate) mod save;
 mod tombstone;
 
-use memory_core::envelope::Codec;
 use memory_core::store::{Kept, Scope, Write, Written};
 use memory_core::{Error, Result, WriteId};
 
 use crate::batch::{Statement, Value};
 use crate::columns::Columns;
+use crate::payload::Payloads;
 
 /// True for the episode `e` that this write, with `?1` its id and `?2` the write id, has just changed.
 macro_rules! applied {
@@ -35,7 +35,16 @@ pub(crate) struct Plan {
     /// In order; the last one is a SELECT of one row.
     pub(crate) statements: Vec<Statement>,
     /// What that row means.
-    pub(crate) verdict: Box<dyn Fn(Columns) -> Result<Written> + Send + Sync>,
+    pub(crate) verdict: Box<dyn Fn(Columns) -> Result<Verdict> + Send + Sync>,
+}
+
+/// How a write went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is done.
+    Written(Written),
+    /// It did nothing: the dictionary that the payload was compressed with is no longer to be used.
+    DictionaryRetired,
 }
 
 impl Plan {
@@ -43,6 +52,7 @@ impl Plan {
         statements: Vec<Statement>,
         verdict: impl Fn(Columns) -> Result<Written> + Send + Sync + 'static,
     ) -> Self {
+        let verdict = move |row| verdict(row).map(Verdict::Written);
         Plan { statements, verdict: Box::new(verdict) }
     }
 
@@ -53,10 +63,10 @@ impl Plan {
 }
 
 /// Checks a write and turns it into statements. An error means that nothing may be submitted.
-pub(crate) fn plan(write: &Write, codec: Codec) -> Result<Plan> {
+pub(crate) fn plan(write: &Write, payloads: &Payloads) -> Result<Plan> {
     match write {
-        Write::Save(save) => save::plan(save, codec),
-        Write::AppendSteps(append) => append::plan(append, codec),
+        Write::Save(save) => save::plan(save, payloads),
+        Write::AppendSteps(append) => append::plan(append, payloads),
         Write::Forget(forget) => forget::plan(forget),
         Write::Feedback(feedback) => feedback::plan(feedback),
         Write::Relate(relation) => relate::plan(relation),

@@ -1,16 +1,17 @@
 //! Inserting and replacing an episode.
 
-use memory_core::envelope::Codec;
 use memory_core::learning::{Evidence, Lesson};
 use memory_core::recall::document::Document;
 use memory_core::store::{Kept, Save, Written};
 use memory_core::{Episode, Error, MetadataValue, Result, Step};
 
-use super::{Plan, applied, blob, hex, integer, optional_integer, require_text, text};
+use super::{Plan, Verdict, applied, blob, hex, integer, optional_integer, require_text, text};
 use crate::batch::{Statement, Value};
-use crate::payload::encode_episode;
+use crate::columns::Columns;
+use crate::payload::{Encoded, Payloads};
 
-/// Decides: inserts with base 0, replaces the version it is based on, else does nothing.
+/// Decides: inserts with base 0, replaces the version it is based on, else does nothing. A dictionary
+/// that is withdrawn (with the text in it) must not be named by anything new.
 const UPSERT: &str = "\
 INSERT INTO episodes (id, project, task_type, domain, language, started_at, ended_at, outcome, reward,
     archived_at, version, write_id, step_count, text_bytes, payload)
@@ -18,6 +19,7 @@ SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15
 WHERE NOT EXISTS (SELECT 1 FROM tombstones WHERE id = ?1)
     AND NOT EXISTS (SELECT 1 FROM changes WHERE id = ?1 AND write_id = ?12)
     AND (?16 = 0 OR EXISTS (SELECT 1 FROM episodes WHERE id = ?1))
+    AND (?17 IS NULL OR EXISTS (SELECT 1 FROM dictionaries WHERE id = ?17 AND retired = 0))
 ON CONFLICT (id) DO UPDATE SET task_type = excluded.task_type, domain = excluded.domain,
     language = excluded.language, started_at = excluded.started_at, ended_at = excluded.ended_at,
     outcome = excluded.outcome, reward = excluded.reward, archived_at = excluded.archived_at,
@@ -99,15 +101,18 @@ pub(super) const RECORD_CHANGE: &str = concat!(
 const STATUS: &str = "\
 SELECT (SELECT version FROM changes WHERE id = ?1 AND write_id = ?2),
     (SELECT version FROM episodes WHERE id = ?1 AND project = ?3),
-    EXISTS (SELECT 1 FROM tombstones WHERE id = ?1 AND project = ?3)";
+    EXISTS (SELECT 1 FROM tombstones WHERE id = ?1 AND project = ?3),
+    ?4 IS NULL OR EXISTS (SELECT 1 FROM dictionaries WHERE id = ?4 AND retired = 0)";
 
-pub(super) fn plan(save: &Save, codec: Codec) -> Result<Plan> {
+pub(super) fn plan(save: &Save, payloads: &Payloads) -> Result<Plan> {
     let episode = &*save.episode;
     validate(save)?;
     let (id, base) = (episode.id, save.base);
     let gate = || vec![blob(id.as_bytes()), blob(save.write_id.as_bytes())];
     let gated = |sql, more: Vec<Value>| Statement::new(sql, [gate(), more].concat());
-    let mut statements = vec![Statement::new(UPSERT, row(save, codec)?)];
+    let payload = payloads.episode(episode)?;
+    let dictionary = payload.dictionary.map_or(Value::Null, |id| Value::Blob(id.to_vec()));
+    let mut statements = vec![Statement::new(UPSERT, row(save, payload, dictionary.clone())?)];
     // What does not exist yet has nothing to clear away.
     if base > 0 {
         statements.push(gated(CLEAR_METADATA, vec![]));
@@ -128,12 +133,13 @@ pub(super) fn plan(save: &Save, codec: Codec) -> Result<Plan> {
         statements.push(gated(PUT_EVIDENCE, vec![lessons]));
     }
     statements.push(gated(RECORD_CHANGE, vec![]));
-    statements.push(gated(STATUS, vec![text(&episode.project)]));
+    statements.push(gated(STATUS, vec![text(&episode.project), dictionary]));
 
     let steps = u32::try_from(episode.steps.len()).unwrap_or(u32::MAX);
-    Ok(Plan::new(statements, move |mut row| {
+    let verdict = move |mut row: Columns| {
         let (applied, current) = (row.optional_integer()?, row.optional_integer()?);
-        if row.boolean()? {
+        let (forgotten, usable) = (row.boolean()?, row.boolean()?);
+        if forgotten {
             return Err(Error::Forgotten { id });
         }
         let unsigned = |n: i64| u64::try_from(n).unwrap_or(0);
@@ -141,11 +147,13 @@ pub(super) fn plan(save: &Save, codec: Codec) -> Result<Plan> {
             // A replay says what is stored by now, which may be a later version.
             Some(version) => {
                 let version = unsigned(current.unwrap_or(version));
-                Ok(Written { version, steps, kept: Kept::Stored })
+                Ok(Verdict::Written(Written { version, steps, kept: Kept::Stored }))
             }
+            None if !usable => Ok(Verdict::DictionaryRetired),
             None => Err(Error::Conflict { id, base, current: current.map_or(0, unsigned) }),
         }
-    }))
+    };
+    Ok(Plan { statements, verdict: Box::new(verdict) })
 }
 
 fn validate(save: &Save) -> Result<()> {
@@ -172,7 +180,7 @@ pub(super) fn validate_lesson(lesson: &Lesson) -> Result<()> {
     require_text("action", &lesson.action)
 }
 
-fn row(save: &Save, codec: Codec) -> Result<Vec<Value>> {
+fn row(save: &Save, payload: Encoded, dictionary: Value) -> Result<Vec<Value>> {
     let episode = &*save.episode;
     let [
         project,
@@ -202,8 +210,9 @@ fn row(save: &Save, codec: Codec) -> Result<Vec<Value>> {
         blob(save.write_id.as_bytes()),
         step_count,
         text_bytes,
-        Value::Blob(encode_episode(codec, episode)?),
+        Value::Blob(payload.bytes),
         integer("base", save.base)?,
+        dictionary,
     ])
 }
 

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use memory_core::envelope::Compression;
 use memory_core::store::{Filter, Write};
 use memory_core::{EpisodeStore, Error};
-use memory_storage_turso::{TursoConfig, TursoStore};
+use memory_storage_turso::{PayloadConfig, TursoConfig, TursoStore};
 use memory_testkit::story::{get, listed, only, project, running, save, save_of, step, write};
 
 use super::support::{ask, assert_sound, database, engine, open, until};
@@ -249,7 +250,10 @@ async fn refused_batch_fails_alone_in_its_group() {
 #[tokio::test]
 async fn large_writes_and_pages_are_cut_to_size() {
     let (_directory, path) = database();
-    let store = open(&path).await;
+    // Compressed, this much fits.
+    let payload = PayloadConfig { compression: Compression::None, ..PayloadConfig::default() };
+    let config = TursoConfig { payload, ..TursoConfig::at(&path) };
+    let store = TursoStore::open(config).await.unwrap();
     let p = project("large");
     let mut episodes = Vec::new();
     for n in 0..12 {

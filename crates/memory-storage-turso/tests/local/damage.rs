@@ -2,10 +2,10 @@
 
 use std::io::{Read, Seek, SeekFrom, Write as _};
 
-use memory_core::envelope::Codec;
+use memory_core::envelope::{Codec, Compression};
 use memory_core::store::{Filter, ListQuery, Write};
 use memory_core::{EpisodeStore, Error};
-use memory_storage_turso::{TursoConfig, TursoStore};
+use memory_storage_turso::{PayloadConfig, TursoConfig, TursoStore};
 use memory_testkit::generate::Random;
 use memory_testkit::story::saving::full_episode;
 use memory_testkit::story::{found, get, only, project, running, save, steps_of, write};
@@ -45,7 +45,8 @@ async fn readers_go_by_the_header_of_each_row() {
     let p = project("codec");
     let (mut one, other) = (full_episode(&p), full_episode(&p));
     save(&open(&path).await, &one, 0).await.unwrap();
-    let json = TursoConfig { codec: Codec::Json, ..TursoConfig::at(&path) };
+    let payload = PayloadConfig { codec: Codec::Json, compression: Compression::None };
+    let json = TursoConfig { payload, ..TursoConfig::at(&path) };
     let store = TursoStore::open(json).await.unwrap();
     save(&store, &other, 0).await.unwrap();
     let open_one = running(&p, "steps in both codecs");

@@ -4,10 +4,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use memory_core::envelope::Codec;
 use memory_core::{Error, Result};
 
 use super::url::DatabaseUrl;
+use crate::payload::PayloadConfig;
 use crate::schema::Upgrade;
 
 /// Settings of a [`TursoStore`](crate::TursoStore) on a libSQL server or Turso Cloud.
@@ -53,8 +53,8 @@ pub struct RemoteConfig {
     pub pipeline: bool,
     /// The largest answer accepted, in bytes after decompression.
     pub max_response_bytes: usize,
-    /// How new payloads are encoded. Every codec stays readable.
-    pub codec: Codec,
+    /// How new payloads are written.
+    pub payload: PayloadConfig,
     /// What becomes of a database with an older schema.
     pub upgrade: Upgrade,
     /// What is tried again, and when.
@@ -83,7 +83,7 @@ impl Default for RemoteConfig {
             parallel_chunks: 4,
             pipeline: true,
             max_response_bytes: 16 * 1024 * 1024,
-            codec: Codec::MessagePack,
+            payload: PayloadConfig::default(),
             upgrade: Upgrade::Auto,
             retry: RetryConfig::default(),
             breaker: BreakerConfig::default(),
