@@ -1,6 +1,7 @@
 //! Benchmarks of memory-mcp, to be run as a release build on a machine that does nothing else.
 //!
 //! - `memory-bench figures`: the binary as a process, and the library on a local file
+//! - `memory-bench baseline`: the store against the engine by hand
 //! - `memory-bench formats`: bytes and CPU of every codec and compression
 //! - `memory-bench dictionary`: makes the dictionary that is shipped
 //! - `memory-bench remote`: a real libSQL server at a distance, everything on against everything off
@@ -10,6 +11,7 @@
 //! # Layout
 //!
 //! - [`process`], [`storage`], [`cache`]: the figures of `figures`
+//! - [`baseline`]: the ratios of `baseline`
 //! - [`formats`]: the table of `formats`, and the shipped dictionary
 //! - [`mod@remote`]: the measurements of `remote`
 //! - [`staleness`]: the simulation of `staleness`
@@ -19,6 +21,7 @@
 //! - [`machine`]: what it all ran on
 #![expect(clippy::print_stdout, reason = "the report goes to the terminal")]
 
+mod baseline;
 mod cache;
 mod figure;
 mod formats;
@@ -52,6 +55,8 @@ struct Cli {
 enum Command {
     /// The binary as a process, and the library on a local file.
     Figures(Figures),
+    /// Reads, saves and bulk loads of the store against the engine by hand.
+    Baseline,
     /// Bytes and CPU of every codec and compression, on recorded runs and on generated episodes.
     Formats(Formats),
     /// Makes the dictionary that is shipped, of the quickstart's sample runs.
@@ -140,6 +145,10 @@ async fn main() -> Result<()> {
     avoid_huge_pages();
     match Cli::parse().command {
         Command::Figures(args) => figures(args).await,
+        Command::Baseline => {
+            println!("{}", baseline::measure().await?);
+            Ok(())
+        }
         Command::Formats(args) => {
             println!("{}", formats::table(&args.data)?);
             Ok(())
