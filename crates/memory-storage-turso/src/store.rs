@@ -423,6 +423,10 @@ impl EpisodeStore for TursoStore {
     }
 
     async fn get(&self, scope: &Scope, ids: &[EpisodeId]) -> Result<Vec<Option<Arc<Episode>>>> {
+        // The common case needs no list of parts.
+        if (1..=MAX_READ_IDS).contains(&ids.len()) {
+            return self.get_chunk(scope, ids).await;
+        }
         let reads: Vec<_> =
             ids.chunks(MAX_READ_IDS).map(|ids| self.get_chunk(scope, ids)).collect();
         stream::iter(reads).buffered(self.parallel_chunks).try_concat().await
