@@ -4,6 +4,7 @@
 //! - `memory-bench baseline`: the store against the engine by hand
 //! - `memory-bench formats`: bytes and CPU of every codec and compression
 //! - `memory-bench dictionary`: makes the dictionary that is shipped
+//! - `memory-bench scale`: a local file of 10^4 to 10^6 episodes, and the index of metadata against JSON
 //! - `memory-bench remote`: a real libSQL server at a distance, everything on against everything off
 //! - `memory-bench restart`: the part of it about a server that dies and comes back
 //! - `memory-bench staleness`: staleness by state and feed, against TTLs; the same on every machine
@@ -13,6 +14,7 @@
 //! - [`process`], [`storage`], [`cache`]: the figures of `figures`
 //! - [`baseline`]: the ratios of `baseline`
 //! - [`formats`]: the table of `formats`, and the shipped dictionary
+//! - [`mod@scale`]: the measurements of `scale`
 //! - [`mod@remote`]: the measurements of `remote`
 //! - [`staleness`]: the simulation of `staleness`
 //! - [`figure`]: a named figure with its unit, printed as a table or as JSON
@@ -30,6 +32,7 @@ mod plot;
 mod process;
 mod ratio;
 mod remote;
+mod scale;
 mod staleness;
 mod storage;
 
@@ -61,6 +64,8 @@ enum Command {
     Formats(Formats),
     /// Makes the dictionary that is shipped, of the quickstart's sample runs.
     Dictionary(Dictionary),
+    /// What grows with the number of episodes in a local file.
+    Scale(Scale),
     /// A libSQL server 20 ms away: everything on against everything off.
     Remote(Remote),
     /// The part of `remote` about many clients and a server that dies and comes back.
@@ -112,6 +117,22 @@ struct Dictionary {
 }
 
 #[derive(Args)]
+struct Scale {
+    /// Numbers of episodes; 1,000,000 takes half an hour and 12 GB of disk.
+    #[arg(long, value_delimiter = ',', default_value = "10000,100000")]
+    sizes: Vec<u64>,
+    /// Where the files are made, and deleted afterwards.
+    #[arg(long, value_name = "DIR", default_value = "target/scale")]
+    dir: PathBuf,
+    /// Print JSON in place of Markdown.
+    #[arg(long)]
+    json: bool,
+    /// Measure in this process; for the child processes.
+    #[arg(long, hide = true)]
+    alone: bool,
+}
+
+#[derive(Args)]
 struct Remote {
     /// Write remote.md, remote.json and the plots into this directory.
     #[arg(long, value_name = "DIR")]
@@ -160,6 +181,7 @@ async fn main() -> Result<()> {
             println!("{dictionary:?} written to {}", args.out.display());
             Ok(())
         }
+        Command::Scale(args) => scale(args).await,
         Command::Remote(args) => remote(args).await,
         Command::Restart(args) => restart(args).await,
         Command::Resident => {
@@ -202,6 +224,19 @@ fn resident(own: &Path) -> Result<[Figure; 3]> {
         Figure::new("then 4 MiB, 20,000 reads: resident beyond it", next()?, "MiB"),
         Figure::new("cache file of 128 MiB after these reads, allocated", next()?, "MiB"),
     ])
+async fn scale(args: Scale) -> Result<()> {
+    let measured = if args.alone {
+        let mut measured = Vec::new();
+        for size in &args.sizes {
+            measured.push(scale::measure_here(*size, &args.dir).await?);
+        }
+        measured
+    } else {
+        scale::measure(&args.sizes, &args.dir).await?
+    };
+    let json = serde_json::to_string_pretty(&measured)?;
+    println!("{}", if args.json { json } else { scale::markdown(&measured) });
+    Ok(())
 }
 
 async fn remote(args: Remote) -> Result<()> {

@@ -29,7 +29,7 @@ pub struct TursoConfig {
     pub synchronous: Synchronous,
     /// Connections for reads, kept open; so many reads run at a time.
     pub readers: usize,
-    /// Prepared statements kept per connection.
+    /// Prepared statements kept per connection; 0 keeps none.
     pub statement_cache: usize,
     /// Write batches that may wait; beyond it calls are refused early with
     /// [`Error::Overloaded`].
@@ -80,7 +80,7 @@ impl TursoConfig {
             }
         };
         within("readers", self.readers, 1, 256)?;
-        within("statement_cache", self.statement_cache, 1, 10_000)?;
+        within("statement_cache", self.statement_cache, 0, 10_000)?;
         within("queue", self.queue, 1, 1_000_000)?;
         within("max_group", self.max_group, 1, 10_000)?;
         within("parallel_chunks", self.parallel_chunks, 1, 64)?;

@@ -8,6 +8,7 @@ mod local {
     mod damage;
     mod files;
     mod kill;
+    mod statements;
     mod story;
     mod support;
     mod verify;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use memory_core::store::{AppendSteps, EpisodeStore, Forget, Save, Scope, Write};
+use memory_core::store::{
+    AppendSteps, EpisodeStore, Filter, Forget, ListQuery, Save, Scope, SearchQuery, Write,
+};
 use memory_core::{Episode, EpisodeId, Step, Timestamp, WriteId};
 use memory_storage::{CacheConfig, DatabaseConfig, HybridConfig, HybridStorage, TursoConfig};
 
@@ -70,6 +72,47 @@ async fn anothers_write_is_read_after_the_bound_and_a_hit_costs_no_query() {
     writer.write(vec![Write::Forget(forget)]).await.unwrap().remove(0).unwrap();
     tokio::time::sleep(Duration::from_millis(41)).await;
     assert!(get(&reader, &Scope::All, e.id).await.is_none());
+}
+
+/// On a file as on a server: what is asked again is answered from memory, until a write by this store
+/// or another that could change it.
+#[tokio::test(flavor = "multi_thread")]
+async fn repeated_queries_of_a_file_run_nothing_until_something_changes() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir, Duration::from_secs(3600)).await;
+    let named = |n: u64| Episode {
+        started_at: Timestamp(i64::try_from(n).unwrap()),
+        ..episode(&format!("zebra {n}"))
+    };
+    for n in 0..20 {
+        save(&store, &named(n), 0).await;
+    }
+    let scope = || Scope::Project("default".into());
+    let filter = Filter { since: Some(Timestamp(5)), ..Filter::default() };
+    let list = ListQuery { scope: scope(), filter, after: None, limit: 10 };
+    let terms = vec!["zebra".to_owned()];
+    let search = SearchQuery { scope: scope(), terms, filter: Filter::default(), limit: 100 };
+    // The own writes moved the feed: let it be read once.
+    tokio::time::sleep(Duration::from_millis(120)).await;
+    get(&store, &Scope::All, named(0).id).await;
+    let listed = store.list(&list).await.unwrap().episodes;
+    let found = store.search(&search).await.unwrap();
+    let batches = || store.durable().durable().metrics().batches.get();
+    let before = batches();
+    for _ in 0..100 {
+        assert_eq!(store.list(&list).await.unwrap().episodes, listed);
+        assert_eq!(store.search(&search).await.unwrap(), found);
+    }
+    assert_eq!(batches(), before);
+
+    save(&store, &named(30), 0).await;
+    assert_eq!(store.list(&list).await.unwrap().episodes[0].id, named(30).id);
+    assert_eq!(store.search(&search).await.unwrap().hits.len(), 21);
+    let other = open(&dir, Duration::from_secs(3600)).await;
+    save(&other, &named(31), 0).await;
+    tokio::time::sleep(Duration::from_millis(120)).await;
+    assert_eq!(store.list(&list).await.unwrap().episodes[0].id, named(31).id);
+    assert_eq!(store.search(&search).await.unwrap().hits.len(), 22);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -79,7 +79,7 @@ pub struct Database {
     pub synchronous: Synchronous,
     /// Connections for reads, kept open; so many reads run at a time.
     pub readers: usize,
-    /// Prepared statements kept per connection.
+    /// Prepared statements kept per connection; 0 keeps none.
     pub statement_cache: usize,
     /// Write batches that may wait before calls are refused.
     pub queue: usize,

@@ -114,7 +114,7 @@ async fn settings_out_of_range_are_refused() {
     for (config, name) in [
         (TursoConfig { readers: 0, ..at() }, "readers"),
         (TursoConfig { queue: 0, ..at() }, "queue"),
-        (TursoConfig { statement_cache: 0, ..at() }, "statement_cache"),
+        (TursoConfig { statement_cache: 10_001, ..at() }, "statement_cache"),
     ] {
         let error = TursoStore::open(config).await.unwrap_err();
         assert!(error.to_string().starts_with(name), "{error}");

@@ -22,6 +22,8 @@ use crate::metrics::Metrics;
 pub(super) struct Connection {
     // Dropped first: a statement must not outlive its connection.
     statements: LruCache<Cow<'static, str>, libsql::Statement>,
+    /// False: every statement is prepared anew, and only the one in use is held.
+    caches: bool,
     engine: libsql::Connection,
     metrics: Arc<Metrics>,
 }
@@ -48,9 +50,9 @@ impl Connection {
         let engine = database.connect()?;
         engine.busy_timeout(busy)?;
         metrics.connections.increment();
-        let cached = NonZeroUsize::new(cached).unwrap_or(NonZeroUsize::MIN);
-        let statements = LruCache::new(cached);
-        let mut connection = Connection { statements, engine, metrics: metrics.clone() };
+        let caches = cached > 0;
+        let statements = LruCache::new(NonZeroUsize::new(cached).unwrap_or(NonZeroUsize::MIN));
+        let mut connection = Connection { statements, caches, engine, metrics: metrics.clone() };
         connection.execute("PRAGMA temp_store = MEMORY")?;
         Ok(connection)
     }
@@ -149,7 +151,7 @@ impl Connection {
 
     fn prepared(&mut self, statement: &Statement) -> Result<&libsql::Statement, SqlError> {
         let sql = &*statement.sql;
-        if self.statements.contains(sql) {
+        if self.caches && self.statements.contains(sql) {
             self.metrics.reused.increment();
         } else {
             self.metrics.prepared.increment();

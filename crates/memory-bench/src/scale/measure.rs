@@ -1,0 +1,156 @@
+//! What the operations of a store take, one at a time.
+
+use std::hint::black_box;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use memory_core::recall::RecallQuery;
+use memory_core::store::{EpisodeStore, Filter, ListQuery, Scope};
+use memory_core::{Condition, EpisodeId, Memory, SystemClock};
+use memory_storage_turso::{TursoConfig, TursoStore};
+use memory_testkit::generate::Random;
+
+use super::load::{REPOSITORIES, episode};
+use crate::figure::percentile;
+
+const GETS: usize = 2000;
+const QUERIES: usize = 100;
+const RECALLS: usize = 20;
+const STARTS: usize = 9;
+const PAGE: usize = 20;
+const FAR_PAGE: u64 = 10_000;
+
+/// The project of generated episodes.
+pub(super) fn project() -> Scope {
+    Scope::Project("default".into())
+}
+
+pub(super) fn below(random: &mut Random, episodes: u64) -> u64 {
+    random.bits() % episodes.max(1)
+}
+
+/// Milliseconds from opening the file to the first episode.
+pub(super) async fn start(path: &Path) -> Result<f64> {
+    let mut seconds = Vec::new();
+    for n in 0..STARTS {
+        let id = episode(n as u64).id;
+        let began = Instant::now();
+        let store = TursoStore::open(TursoConfig::at(path)).await?;
+        black_box(store.get(&Scope::All, &[id]).await?);
+        seconds.push(began.elapsed().as_secs_f64());
+        store.close().await;
+    }
+    Ok(percentile(&mut seconds, 0.5) * 1e3)
+}
+
+/// Microseconds of a get of a random episode.
+pub(super) async fn get(store: &TursoStore, episodes: u64) -> Result<f64> {
+    let mut random = Random::new(1);
+    let ids: Vec<EpisodeId> = (0..GETS).map(|_| episode(below(&mut random, episodes)).id).collect();
+    let mut seconds = Vec::new();
+    for id in &ids {
+        let began = Instant::now();
+        let found = store.get(&project(), std::slice::from_ref(id)).await?;
+        black_box(found.first().and_then(Option::as_ref).context("an episode is missing")?);
+        seconds.push(began.elapsed().as_secs_f64());
+    }
+    Ok(percentile(&mut seconds, 0.5) * 1e6)
+}
+
+/// A question with a name, and how it is put with a random number.
+type Question = (&'static str, fn(u64, u64) -> String);
+
+/// Microseconds of the first page of each.
+pub(super) async fn queries(store: &TursoStore, episodes: u64) -> Result<Vec<(String, f64)>> {
+    let questions: [Question; 6] = [
+        ("ticket = n (one match)", |n, _| format!("ticket = {n}")),
+        ("repo = \"x\" (one in 1,000)", |n, _| format!("repo = \"repo-{}\"", n % REPOSITORIES)),
+        ("attempts > 4 (one in 5)", |_, _| "attempts > 4".into()),
+        ("ticket >= n AND ticket < n + 50", |n, all| {
+            let n = n.min(all.saturating_sub(50));
+            format!("ticket >= {n} AND ticket < {}", n + 50)
+        }),
+        ("repo STARTS WITH \"repo-99\" AND share > 0.5", |_, _| {
+            "repo STARTS WITH \"repo-99\" AND share > 0.5".into()
+        }),
+        ("repo = \"x\" OR repo = \"y\"", |n, _| {
+            let (x, y) = (n % REPOSITORIES, (n + 1) % REPOSITORIES);
+            format!("repo = \"repo-{x}\" OR repo = \"repo-{y}\"")
+        }),
+    ];
+    let mut figures = Vec::new();
+    for (name, question) in questions {
+        let mut random = Random::new(2);
+        let mut seconds = Vec::new();
+        for _ in 0..QUERIES {
+            let text = question(below(&mut random, episodes), episodes);
+            let filter = Filter { metadata: Some(text.parse()?), ..Filter::default() };
+            seconds.push(list(store, filter, None).await?);
+        }
+        figures.push((name.to_owned(), percentile(&mut seconds, 0.5) * 1e6));
+    }
+    Ok(figures)
+}
+
+/// Seconds of a page.
+pub(super) async fn list(store: &TursoStore, filter: Filter, after: Option<String>) -> Result<f64> {
+    let query = ListQuery { scope: project(), filter, after, limit: PAGE };
+    let began = Instant::now();
+    black_box(store.list(&query).await?);
+    Ok(began.elapsed().as_secs_f64())
+}
+
+/// The condition that finds one episode.
+pub(super) fn of_ticket(n: u64) -> Filter {
+    let n = i64::try_from(n).unwrap_or(0);
+    Filter { metadata: Some(Condition::equals("ticket", n)), ..Filter::default() }
+}
+
+/// Microseconds of the first page, and of page 10,000 or the last but one.
+pub(super) async fn pages(store: &TursoStore, episodes: u64) -> Result<(f64, f64)> {
+    let before = (FAR_PAGE.min(episodes / PAGE as u64).saturating_sub(2)) * PAGE as u64;
+    let (mut seen, mut after) = (0, None);
+    while seen < before {
+        let limit = usize::try_from(before - seen)?.min(500);
+        let query = ListQuery { scope: project(), filter: Filter::default(), after, limit };
+        let page = store.list(&query).await?;
+        seen += page.episodes.len() as u64;
+        after = page.next;
+    }
+    let mut seconds = [Vec::new(), Vec::new()];
+    for _ in 0..QUERIES {
+        for (seconds, after) in seconds.iter_mut().zip([None, after.clone()]) {
+            seconds.push(list(store, Filter::default(), after).await?);
+        }
+    }
+    let [mut first, mut far] = seconds;
+    Ok((percentile(&mut first, 0.5) * 1e6, percentile(&mut far, 0.5) * 1e6))
+}
+
+/// Milliseconds of a recall with the words of a random episode's task: median and 95th percentile.
+pub(super) async fn recall(store: TursoStore, episodes: u64) -> Result<(f64, f64)> {
+    let memory = Memory::new(store, Arc::new(SystemClock));
+    let mut random = Random::new(3);
+    let mut seconds = Vec::new();
+    for _ in 0..RECALLS {
+        let task = episode(below(&mut random, episodes)).task_description;
+        let query = RecallQuery::new(task, project());
+        let began = Instant::now();
+        let recalled = memory.recall(&query).await?;
+        seconds.push(began.elapsed().as_secs_f64());
+        recalled.items.first().context("a recorded task was not recalled")?;
+    }
+    let (median, p95) = (percentile(&mut seconds, 0.5), percentile(&mut seconds, 0.95));
+    memory.store().close().await;
+    Ok((median * 1e3, p95 * 1e3))
+}
+
+/// Megabytes of this process in memory.
+pub(super) fn resident_mb() -> Result<f64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find(|l| l.starts_with("VmRSS:")).context("no VmRSS")?;
+    let kib = line.split_whitespace().nth(1).context("no value")?.parse::<f64>()?;
+    Ok(kib * 1024.0 / 1e6)
+}
