@@ -3,6 +3,7 @@
 //!
 //! # Layout
 //!
+//! - [`conversations`]: conversations with questions about them
 //! - [`generate`]: seeded episodes of realistic size and shape
 //! - [`npm`]: installs the pinned npm packages once, or says why tests are skipped
 //! - [`python`]: the same for the pinned Python packages
@@ -13,6 +14,7 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a broken test set-up fails the test")]
 
+pub mod conversations;
 pub mod generate;
 pub mod npm;
 pub mod proxy;
