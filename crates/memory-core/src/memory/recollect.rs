@@ -3,7 +3,8 @@
 use super::Memory;
 use crate::episode::EpisodeId;
 use crate::error::Result;
-use crate::recall::{self, Candidates, Recall, RecallQuery};
+use crate::learning::ScoredLesson;
+use crate::recall::{self, Candidates, Ranking, Recall, RecallQuery};
 use crate::store::{EpisodeStore, Feedback, Forget, LessonQuery, Scope, Write};
 
 /// The best hits whose lessons are read, in the same round trip as the episodes and so before these
@@ -17,12 +18,21 @@ const LESSONS: usize = 160;
 impl<S: EpisodeStore> Memory<S> {
     /// What helps with a task: similar episodes and the lessons behind them, within a token budget.
     pub async fn recall(&self, query: &RecallQuery) -> Result<Recall> {
+        let (ranking, lessons) = self.ranked(query).await?;
+        Ok(recall::render(query, &ranking, &lessons, self.now()))
+    }
+
+    /// The ranking behind [`recall`](Self::recall), before it is put into a token budget.
+    pub async fn ranking(&self, query: &RecallQuery) -> Result<Ranking> {
+        Ok(self.ranked(query).await?.0)
+    }
+
+    async fn ranked(&self, query: &RecallQuery) -> Result<(Ranking, Vec<ScoredLesson>)> {
         query.validate()?;
         let found = self.store().search(&query.search()).await?;
         if found.hits.is_empty() {
             let none = Candidates { found: &found, episodes: &[] };
-            let ranking = recall::rank(query, &none, self.now());
-            return Ok(recall::render(query, &ranking, &[], self.now()));
+            return Ok((recall::rank(query, &none, self.now()), Vec::new()));
         }
         let ids: Vec<EpisodeId> = found.hits.iter().map(|hit| hit.id).collect();
         let lessons = LessonQuery {
@@ -34,8 +44,7 @@ impl<S: EpisodeStore> Memory<S> {
         let read = self.store().recollect(&ids, &lessons).await?;
         let episodes: Vec<_> = read.episodes.into_iter().flatten().collect();
         let candidates = Candidates { found: &found, episodes: &episodes };
-        let ranking = recall::rank(query, &candidates, self.now());
-        Ok(recall::render(query, &ranking, &read.lessons, self.now()))
+        Ok((recall::rank(query, &candidates, self.now()), read.lessons))
     }
 
     /// Records whether something recalled was of use. The last word per (subject, by) counts.

@@ -87,6 +87,9 @@ pub struct Ranked {
 pub struct Ranking {
     /// Best first.
     pub results: Vec<Ranked>,
+    /// All candidates by score alone, the best first: before the cut-off, and before runs of one task
+    /// are put together.
+    pub order: Vec<EpisodeId>,
     /// Why there is nothing, when there is nothing.
     pub nothing_relevant: Option<String>,
 }
@@ -113,29 +116,29 @@ pub fn rank(query: &RecallQuery, candidates: &Candidates<'_>, now: Timestamp) ->
         let is_wrong = hits.get(&episode.id).is_some_and(|hit| hit.feedback.wrong > 0);
         !is_wrong && (with_running || !episode.is_running())
     });
-    let matched: Vec<(&Arc<Episode>, Match)> =
-        eligible.map(|episode| (episode, Match::of(episode, &needed))).collect();
-    if matched.is_empty() {
-        return nothing("no episode shares a word with the query");
-    }
-    let relevant: Vec<_> = matched.into_iter().filter(|(_, m)| m.is_relevant).collect();
-    if relevant.is_empty() {
-        return nothing("no episode covers enough of what the query is about");
-    }
     let best = hits.values().map(|hit| hit.score).fold(f64::MIN_POSITIVE, f64::max);
-    let scored = relevant
-        .into_iter()
-        .map(|(episode, matched)| {
+    let mut scored: Vec<Scored> = eligible
+        .map(|episode| {
+            let matched = Match::of(episode, &needed);
             Scored::new(episode, matched, hits.get(&episode.id).copied(), best, now)
         })
         .collect();
+    scored.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.episode.id.cmp(&b.episode.id)));
+    let order: Vec<EpisodeId> = scored.iter().map(|s| s.episode.id).collect();
+    if order.is_empty() {
+        return nothing(order, "no episode shares a word with the query");
+    }
+    scored.retain(|s| s.matched.is_relevant);
+    if scored.is_empty() {
+        return nothing(order, "no episode covers enough of what the query is about");
+    }
     let mut results = select(groups(scored));
     results.truncate(query.limit);
-    Ranking { results, nothing_relevant: None }
+    Ranking { results, order, nothing_relevant: None }
 }
 
-fn nothing(reason: &str) -> Ranking {
-    Ranking { results: Vec::new(), nothing_relevant: Some(reason.to_owned()) }
+fn nothing(order: Vec<EpisodeId>, reason: &str) -> Ranking {
+    Ranking { results: Vec::new(), order, nothing_relevant: Some(reason.to_owned()) }
 }
 
 struct Scored {

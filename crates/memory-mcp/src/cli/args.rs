@@ -122,7 +122,7 @@ pub enum Command {
     /// Writes that a server does not have yet: list them, try refused ones again, drop them
     #[command(subcommand)]
     Outbox(OutboxCommand),
-    /// Measure what recall brings, on recorded runs
+    /// Measure recall: what it finds of what is known to be right
     #[command(subcommand)]
     Eval(EvalCommand),
     /// Write a completion script for a shell to stdout
@@ -370,6 +370,8 @@ pub struct OutboxDropArgs {
 pub enum EvalCommand {
     /// For failed tau-bench runs: does recall name the right action, or the same mistake made before?
     Lessons(EvalLessonsArgs),
+    /// How high questions rank the items that answer them, beside plain full text
+    Retrieval(EvalRetrievalArgs),
 }
 
 /// Arguments of `eval lessons`.
@@ -384,6 +386,21 @@ pub struct EvalLessonsArgs {
     /// Tokens of each answer at most
     #[arg(long, default_value_t = RecallQuery::DEFAULT_BUDGET_TOKENS, value_name = "N")]
     pub budget_tokens: usize,
+}
+
+/// Arguments of `eval retrieval`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+ITEMS has one JSON object a line, {\"id\", \"text\", \"at\"?, \"group\"?}; QUESTIONS has {\"query\",
+\"relevant_ids\", \"group\"?}. A question searches the items of its group. Items become episodes in a
+temporary store and are ranked as recall ranks. Lines that make no sense are named and left out.")]
+pub struct EvalRetrievalArgs {
+    /// What is searched
+    #[arg(long, value_name = "ITEMS")]
+    pub items: PathBuf,
+    /// What is asked, and the items that answer it
+    #[arg(long, value_name = "QUESTIONS")]
+    pub questions: PathBuf,
 }
 
 /// Arguments of `completions`.

@@ -1,8 +1,10 @@
-//! `memory-mcp eval`: what recall brings, measured on recorded runs without a judge model.
+//! `memory-mcp eval`: what recall brings, measured without a judge model.
 //!
 //! - `lessons`: does recall name the mistake of a failed run, or the right action?
+//! - `retrieval`: how high do questions rank the items that answer them?
 
 mod lessons;
+mod retrieval;
 
 use super::Failure;
 use super::args::EvalCommand;
@@ -11,5 +13,6 @@ use super::output::Output;
 pub(super) async fn run(command: &EvalCommand, out: &mut Output) -> Result<(), Failure> {
     match command {
         EvalCommand::Lessons(args) => lessons::run(args, out).await,
+        EvalCommand::Retrieval(args) => retrieval::run(args, out).await,
     }
 }

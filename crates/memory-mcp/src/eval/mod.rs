@@ -1,0 +1,11 @@
+//! Measurements of recall: how well it finds what is known to be right.
+//!
+//! - [`items`]: items and questions as JSONL
+//! - [`figures`]: the measures of a ranking
+//! - [`plain`]: what plain full text reaches on the same data, to compare with
+//! - [`retrieval`]: items as episodes, questions as recalls, in a temporary store
+
+pub mod figures;
+pub mod items;
+pub mod plain;
+pub mod retrieval;
