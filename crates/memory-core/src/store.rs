@@ -362,7 +362,22 @@ pub struct SearchHit {
     pub score: f64,
     /// What users said about the episode.
     pub feedback: FeedbackCounts,
+    /// Bytes of its text.
+    pub bytes: u64,
+    /// Of a short episode: those of its project that began just before and just after it, within
+    /// [`NEARBY_GAP_US`], the nearest first.
+    pub nearby: Vec<EpisodeId>,
 }
+
+/// Bytes of text up to which an episode is a note or a turn of a conversation, whose meaning hangs on
+/// what stands around it.
+pub const SHORT_BYTES: u64 = 4096;
+
+/// Microseconds up to which episodes that follow one another belong together: an hour.
+pub const NEARBY_GAP_US: i64 = 3_600_000_000;
+
+/// Episodes before it, and as many after it, that a hit names as near.
+pub const NEARBY_EACH_WAY: u32 = 2;
 
 /// See [`EpisodeStore::lessons`]. Lessons that are about any of `episodes`, or of the task type.
 #[derive(Debug, Clone, PartialEq)]

@@ -31,7 +31,7 @@ pub(crate) enum Answer {
 impl Answer {
     fn bytes(&self) -> usize {
         match self {
-            Answer::Search(found) => found.hits.len() * 64 + found.document_frequency.len() * 8,
+            Answer::Search(found) => found.hits.len() * 160 + found.document_frequency.len() * 8,
             // A lesson's texts: a few sequences of tool names, a condition, an action.
             Answer::Lessons(lessons) => lessons.len() * 1024,
             Answer::List { ids, .. } => ids.len() * 16 + 64,

@@ -34,7 +34,7 @@ impl<S: EpisodeStore> Memory<S> {
             let none = Candidates { found: &found, episodes: &[] };
             return Ok((recall::rank(query, &none, self.now()), Vec::new()));
         }
-        let ids: Vec<EpisodeId> = found.hits.iter().map(|hit| hit.id).collect();
+        let ids = recall::candidates(&found);
         let lessons = LessonQuery {
             scope: query.scope.clone(),
             episodes: ids.iter().take(LESSON_EPISODES).copied().collect(),

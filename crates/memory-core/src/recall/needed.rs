@@ -79,6 +79,32 @@ impl Needed {
         Needed { analyzed, bag, entries, terms, units, total, documents }
     }
 
+    /// True for a content term of the query itself.
+    pub(super) fn asks_for(&self, term: &str) -> bool {
+        self.entries.get(term).is_some_and(|entry| entry.exact)
+    }
+
+    /// How often an analyzed text has each term; a synonym counts for `synonym`.
+    pub(super) fn counts(&self, analyzed: &str, synonym: f64) -> Vec<f64> {
+        let mut counts = vec![0.0; self.terms.len()];
+        for entry in analyzed.split(' ').filter_map(|term| self.entries.get(term)) {
+            if let Some(count) = counts.get_mut(entry.term) {
+                *count += if entry.exact { 1.0 } else { synonym };
+            }
+        }
+        counts
+    }
+
+    /// The inverse document frequency of each term: over the whole store, and over `texts` texts of
+    /// which each term is in so many. Their mean; 0 for a term that none of the texts has.
+    pub(super) fn weights_among(&self, texts: usize, frequencies: &[usize]) -> Vec<f64> {
+        let weight = |(term, df): (&Needle, &usize)| match *df {
+            0 => 0.0,
+            df => (term.weight + inverse_frequency(texts as f64, df as f64)) / 2.0,
+        };
+        self.terms.iter().zip(frequencies).map(weight).collect()
+    }
+
     /// An episode that has nothing of the query yet.
     pub(super) fn no_credit(&self) -> Vec<Credit> {
         vec![Credit::default(); self.terms.len()]

@@ -1,15 +1,24 @@
 //! What is asked, and what comes back.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::text::query_terms;
 use crate::episode::{EpisodeId, LessonId};
 use crate::error::{Error, Result};
-use crate::store::{Filter, Scope, SearchQuery};
+use crate::store::{Filter, Scope, SearchQuery, SearchResult};
 
-/// Episodes that are read and ranked for one recall. Beyond this the index's own order decides:
-/// what helps is practically always among the first few dozen, and each costs a decode.
+/// Episodes that the index names for one recall, by its own order.
+const HITS: usize = 200;
+
+/// Hits that are read and ranked in any case: what helps is practically always among the first few
+/// dozen.
 const CANDIDATES: usize = 64;
+
+/// Bytes of text up to which more of them are read, and what is near them: of short episodes the
+/// index's order says less, and each costs little.
+const MORE_BYTES: u64 = 256 * 1024;
 
 /// A request for what helps with a task.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,9 +82,34 @@ impl RecallQuery {
             scope: self.scope.clone(),
             terms: query_terms(&self.task),
             filter: self.filter.clone(),
-            limit: CANDIDATES.max(2 * self.limit),
+            limit: HITS,
         }
     }
+}
+
+/// The episodes to be read for ranking what a search found: hits, and what is near short ones.
+pub fn candidates(found: &SearchResult) -> Vec<EpisodeId> {
+    let (mut ids, mut seen, mut bytes) = (Vec::new(), HashSet::new(), 0u64);
+    for hit in &found.hits {
+        bytes = bytes.saturating_add(hit.bytes.max(256));
+        if ids.len() >= CANDIDATES && bytes > MORE_BYTES {
+            break;
+        }
+        seen.insert(hit.id);
+        ids.push(hit.id);
+    }
+    let read = ids.len();
+    for near in found.hits.iter().take(read).flat_map(|hit| &hit.nearby) {
+        // No hit and short, so about this long.
+        bytes = bytes.saturating_add(512);
+        if bytes > 2 * MORE_BYTES {
+            break;
+        }
+        if seen.insert(*near) {
+            ids.push(*near);
+        }
+    }
+    ids
 }
 
 /// How candidates were found.

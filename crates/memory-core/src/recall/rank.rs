@@ -5,8 +5,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::needed::Needed;
+use super::notes::{is_note, worth};
 use super::query::RecallQuery;
 use super::relevance::Match;
+
 use crate::clock::Timestamp;
 use crate::episode::{Episode, EpisodeId, OutcomeKind};
 use crate::learning::trace::action_text;
@@ -123,6 +125,7 @@ pub fn rank(query: &RecallQuery, candidates: &Candidates<'_>, now: Timestamp) ->
             Scored::new(episode, matched, hits.get(&episode.id).copied(), best, now)
         })
         .collect();
+    weigh_notes(query, &needed, &hits, &mut scored);
     scored.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.episode.id.cmp(&b.episode.id)));
     let order: Vec<EpisodeId> = scored.iter().map(|s| s.episode.id).collect();
     if order.is_empty() {
@@ -135,6 +138,26 @@ pub fn rank(query: &RecallQuery, candidates: &Candidates<'_>, now: Timestamp) ->
     let mut results = select(groups(scored));
     results.truncate(query.limit);
     Ranking { results, order, nothing_relevant: None }
+}
+
+/// Notes are ranked by what they say, with what stands around them, instead of by likeness of tasks.
+fn weigh_notes(
+    query: &RecallQuery,
+    needed: &Needed,
+    hits: &HashMap<EpisodeId, &SearchHit>,
+    scored: &mut [Scored],
+) {
+    let notes: Vec<(&Arc<Episode>, &str)> = scored
+        .iter()
+        .filter(|s| is_note(&s.episode))
+        .map(|s| (&s.episode, s.matched.analyzed.as_str()))
+        .collect();
+    let worth = worth(&query.task, needed, &notes, hits);
+    for (scored, worth) in scored.iter_mut().filter(|s| is_note(&s.episode)).zip(worth) {
+        let same_task = if scored.matched.same_task { SAME_TASK } else { 0.0 };
+        scored.score += worth + same_task - scored.relevance;
+        scored.relevance = worth + same_task;
+    }
 }
 
 fn nothing(order: Vec<EpisodeId>, reason: &str) -> Ranking {

@@ -79,6 +79,8 @@ impl Index {
                 id: self.episodes[place].id,
                 score,
                 feedback: self.feedback.get(&self.episodes[place].id).copied().unwrap_or_default(),
+                bytes: u64::MAX,
+                nearby: Vec::new(),
             })
             .collect();
         hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.id.cmp(&b.id)));

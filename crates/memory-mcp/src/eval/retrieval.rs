@@ -40,8 +40,10 @@ pub struct Found {
 impl Bench {
     /// An empty store in a temporary directory.
     pub async fn open() -> Result<Self> {
-        let dir = tempfile::tempdir()
-            .map_err(|e| Error::Engine { context: "making a temporary directory".into(), message: e.to_string() })?;
+        let dir = tempfile::tempdir().map_err(|e| Error::Engine {
+            context: "making a temporary directory".into(),
+            message: e.to_string(),
+        })?;
         let file = Place::File(dir.path().join(DATABASE_FILE));
         let config = Config::defaults(dir.path().to_owned());
         let store = HybridStorage::open(config.storage(file)).await?;

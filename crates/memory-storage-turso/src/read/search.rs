@@ -1,7 +1,9 @@
 //! Full-text search.
 
 use memory_core::recall::FeedbackCounts;
-use memory_core::store::{SearchHit, SearchQuery, SearchResult};
+use memory_core::store::{
+    NEARBY_EACH_WAY, NEARBY_GAP_US, SHORT_BYTES, SearchHit, SearchQuery, SearchResult,
+};
 use memory_core::{EpisodeId, Result};
 
 use super::condition::test;
@@ -39,14 +41,18 @@ pub(crate) fn search(query: &SearchQuery) -> Result<Batch> {
 }
 
 fn hits(query: &SearchQuery) -> Statement {
-    // Feedback is counted for the hits that are returned, not for all that match.
+    // Feedback and what is near are looked up for the hits that are returned, not for all that match.
     let mut sql = Sql::new(
         "SELECT h.id, h.score, \
          (SELECT count(*) FROM feedback f WHERE f.subject = h.id AND f.verdict = 'helped'), \
          (SELECT count(*) FROM feedback f WHERE f.subject = h.id AND f.verdict = 'did_not_help'), \
-         (SELECT count(*) FROM feedback f WHERE f.subject = h.id AND f.verdict = 'wrong') \
-         FROM (SELECT e.id, e.started_at, -bm25(episode_text",
+         (SELECT count(*) FROM feedback f WHERE f.subject = h.id AND f.verdict = 'wrong'), \
+         h.text_bytes",
     );
+    for back in [true, false] {
+        nearby(&mut sql, back);
+    }
+    sql.push(" FROM (SELECT e.id, e.project, e.started_at, e.text_bytes, -bm25(episode_text");
     for weight in FIELD_WEIGHTS {
         sql.bind(", ", Value::Real(weight));
     }
@@ -66,6 +72,40 @@ fn hits(query: &SearchQuery) -> Statement {
     sql.bind(" ORDER BY score DESC, e.started_at DESC, e.id DESC LIMIT ", limit);
     sql.push(") h ORDER BY h.score DESC, h.started_at DESC, h.id DESC");
     sql.statement()
+}
+
+/// The ids of the short episodes next to the hit `h`, as one text in hex, the nearest first.
+fn nearby(sql: &mut Sql, back: bool) {
+    sql.bind(", (SELECT group_concat(hex(n.id), '') FROM (SELECT id FROM episodes e WHERE h.text_bytes <= ", Value::Integer(SHORT_BYTES as i64));
+    sql.bind(" AND e.text_bytes <= ", Value::Integer(SHORT_BYTES as i64));
+    sql.push(" AND e.archived_at IS NULL AND e.project = h.project AND (e.started_at, e.id) ");
+    if back {
+        sql.bind(
+            "< (h.started_at, h.id) AND e.started_at >= h.started_at - ",
+            Value::Integer(NEARBY_GAP_US),
+        );
+        sql.push(" ORDER BY e.started_at DESC, e.id DESC");
+    } else {
+        sql.bind(
+            "> (h.started_at, h.id) AND e.started_at <= h.started_at + ",
+            Value::Integer(NEARBY_GAP_US),
+        );
+        sql.push(" ORDER BY e.started_at, e.id");
+    }
+    sql.bind(" LIMIT ", Value::Integer(i64::from(NEARBY_EACH_WAY)));
+    sql.push(") n)");
+}
+
+/// Ids out of texts of 32 hex digits each, taken from the lists in turn.
+fn ids(lists: [Option<String>; 2]) -> Vec<EpisodeId> {
+    let all = lists.map(|list| list.unwrap_or_default());
+    let id = |list: &str, place: usize| {
+        let digits = list.get(32 * place..32 * (place + 1))?;
+        Some(EpisodeId::from_bytes(u128::from_str_radix(digits, 16).ok()?.to_be_bytes()))
+    };
+    (0..NEARBY_EACH_WAY as usize)
+        .flat_map(|place| all.iter().filter_map(move |list| id(list, place)))
+        .collect()
 }
 
 /// Any of the terms, each quoted, so that none can be read as an operator.
@@ -99,7 +139,9 @@ pub(crate) fn result(query: &SearchQuery, results: Vec<StatementResult>) -> Resu
             did_not_help: row.unsigned()?,
             wrong: row.unsigned()?,
         };
-        found.hits.push(SearchHit { id, score, feedback });
+        let bytes = row.unsigned()?;
+        let nearby = ids([row.optional_text()?, row.optional_text()?]);
+        found.hits.push(SearchHit { id, score, feedback, bytes, nearby });
     }
     Ok(found)
 }
