@@ -1,0 +1,52 @@
+//! `eval retrieval`: figures of recall that anybody can check.
+
+use memory_testkit::conversations::conversations;
+use serde_json::{Value, json};
+
+use super::world::{World, lines, text};
+
+fn as_lines<T: serde::Serialize>(all: &[T]) -> String {
+    let values: Vec<Value> = all.iter().map(|one| serde_json::to_value(one).unwrap()).collect();
+    lines(&values)
+}
+
+#[test]
+fn questions_about_conversations_are_answered_better_than_by_plain_full_text() {
+    let (world, (items, questions)) = (World::new(), conversations());
+    let items = world.write("items.jsonl", &as_lines(&items));
+    let questions = world.write("questions.jsonl", &as_lines(&questions));
+    let arguments =
+        ["--json", "eval", "retrieval", "--items", text(&items), "--questions", text(&questions)];
+    let report = world.run(&arguments).json();
+    for figure in ["any@5", "any@10", "all@10", "ndcg@10"] {
+        let of = |way: &str| report[way][figure].as_f64().unwrap();
+        let gain = of("recall") - of("plain_full_text");
+        assert!(gain >= 0.15, "{figure}: {gain:.3} above plain full text\n{report:#}");
+    }
+    assert_eq!(report["bad_lines"], json!([]));
+}
+
+#[test]
+fn bad_lines_are_named_with_file_and_line_and_the_rest_is_measured() {
+    let world = World::new();
+    let items = "{\"id\":\"a\",\"text\":\"The cat sleeps on the oven\",\"group\":\"x\"}\nnonsense\n\
+                 {\"id\":\"a\",\"text\":\"The dog runs after the ball\",\"group\":\"y\"}\n";
+    let questions = "{\"query\":\"Where does the cat sleep?\",\"relevant_ids\":[\"a\"],\"group\":\"x\"}\n\
+                     {\"query\":\"Where?\",\"relevant_ids\":[\"b\"],\"group\":\"x\"}\n";
+    let items = world.write("items.jsonl", items);
+    let questions = world.write("questions.jsonl", questions);
+    let ran = world.run(&["eval", "retrieval", "--items", text(&items), "--questions", text(&questions)]);
+    assert!(ran.stdout.contains("1 questions about 2 items in 2 groups"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("NDCG@10"), "{}", ran.stdout);
+    assert!(ran.stderr.contains("items.jsonl:2: "), "{}", ran.stderr);
+    assert!(ran.stderr.contains("questions.jsonl:2: relevant_ids: none is an item"), "{}", ran.stderr);
+    assert_eq!(ran.code, Some(0));
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let world = World::new();
+    let ran = world.run(&["eval", "retrieval", "--items", "no.jsonl", "--questions", "no.jsonl"]);
+    assert_eq!(ran.code, Some(3));
+    assert!(ran.stderr.contains("no.jsonl"), "{}", ran.stderr);
+}
