@@ -16,8 +16,8 @@ fn questions_about_conversations_are_answered_better_than_by_plain_full_text() {
     let items = world.write("items.jsonl", &as_lines(&items));
     let questions = world.write("questions.jsonl", &as_lines(&questions));
     let arguments =
-        ["--json", "eval", "retrieval", "--items", text(&items), "--questions", text(&questions)];
-    let report = world.run(&arguments).json();
+        ["eval", "retrieval", "--items", text(&items), "--questions", text(&questions)];
+    let report = world.json(&arguments);
     for figure in ["any@5", "any@10", "all@10", "ndcg@10"] {
         let of = |way: &str| report[way][figure].as_f64().unwrap();
         let gain = of("recall") - of("plain_full_text");

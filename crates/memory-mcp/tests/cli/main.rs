@@ -6,6 +6,7 @@
 //! - `eval`: what recall brings, measured on recorded runs
 //! - `import_export`: what goes in comes out
 //! - `bad_input`: clear errors, nothing lost
+//! - `eval_retrieval`: figures of retrieval
 //! - `recorded_runs`: the real runs, where they are there
 //! - `processes`: several real processes on one data directory
 //! - `verify`: planted damage
@@ -25,6 +26,7 @@ mod bad_input;
 mod commands;
 mod credentials;
 mod eval;
+mod eval_retrieval;
 mod import_export;
 mod older;
 mod processes;
