@@ -370,6 +370,8 @@ pub struct OutboxDropArgs {
 pub enum EvalCommand {
     /// For failed tau-bench runs: does recall name the right action, or the same mistake made before?
     Lessons(EvalLessonsArgs),
+    /// Is a task that another agent solved found, with what solved it?
+    Outcomes(EvalOutcomesArgs),
     /// How high questions rank the items that answer them, beside plain full text
     Retrieval(EvalRetrievalArgs),
 }
@@ -383,6 +385,23 @@ pub struct EvalLessonsArgs {
     /// tau-bench results with several trials of each task
     #[arg(required = true, value_name = "FILE")]
     pub paths: Vec<PathBuf>,
+    /// Tokens of each answer at most
+    #[arg(long, default_value_t = RecallQuery::DEFAULT_BUDGET_TOKENS, value_name = "N")]
+    pub budget_tokens: usize,
+}
+
+/// Arguments of `eval outcomes`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+A file is an agent. Each is hidden in turn: the others go into a temporary store, and the tasks of its
+runs are asked for where another file solved them, in their own words and in others.")]
+pub struct EvalOutcomesArgs {
+    /// Recorded runs, a file per agent, such as InterCode results
+    #[arg(required = true, value_name = "FILE")]
+    pub paths: Vec<PathBuf>,
+    /// Ask for every Nth run only
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub every: usize,
     /// Tokens of each answer at most
     #[arg(long, default_value_t = RecallQuery::DEFAULT_BUDGET_TOKENS, value_name = "N")]
     pub budget_tokens: usize,

@@ -15,8 +15,7 @@ fn questions_about_conversations_are_answered_better_than_by_plain_full_text() {
     let (world, (items, questions)) = (World::new(), conversations());
     let items = world.write("items.jsonl", &as_lines(&items));
     let questions = world.write("questions.jsonl", &as_lines(&questions));
-    let arguments =
-        ["eval", "retrieval", "--items", text(&items), "--questions", text(&questions)];
+    let arguments = ["eval", "retrieval", "--items", text(&items), "--questions", text(&questions)];
     let report = world.json(&arguments);
     for figure in ["any@5", "any@10", "all@10", "ndcg@10"] {
         let of = |way: &str| report[way][figure].as_f64().unwrap();
@@ -35,11 +34,16 @@ fn bad_lines_are_named_with_file_and_line_and_the_rest_is_measured() {
                      {\"query\":\"Where?\",\"relevant_ids\":[\"b\"],\"group\":\"x\"}\n";
     let items = world.write("items.jsonl", items);
     let questions = world.write("questions.jsonl", questions);
-    let ran = world.run(&["eval", "retrieval", "--items", text(&items), "--questions", text(&questions)]);
+    let ran =
+        world.run(&["eval", "retrieval", "--items", text(&items), "--questions", text(&questions)]);
     assert!(ran.stdout.contains("1 questions about 2 items in 2 groups"), "{}", ran.stdout);
     assert!(ran.stdout.contains("NDCG@10"), "{}", ran.stdout);
     assert!(ran.stderr.contains("items.jsonl:2: "), "{}", ran.stderr);
-    assert!(ran.stderr.contains("questions.jsonl:2: relevant_ids: none is an item"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("questions.jsonl:2: relevant_ids: none is an item"),
+        "{}",
+        ran.stderr
+    );
     assert_eq!(ran.code, Some(0));
 }
 
