@@ -12,7 +12,7 @@ use super::relevance::Match;
 use crate::clock::Timestamp;
 use crate::episode::{Episode, EpisodeId, OutcomeKind};
 use crate::learning::trace::action_text;
-use crate::store::{SearchHit, SearchResult};
+use crate::store::{Filter, SearchHit, SearchResult};
 
 /// Order of relevance: mostly what the task covers, then what all fields cover, how much else the
 /// task is about, and what the index thought. They sum to 1.
@@ -126,6 +126,9 @@ pub fn rank(query: &RecallQuery, candidates: &Candidates<'_>, now: Timestamp) ->
         })
         .collect();
     weigh_notes(query, &needed, &hits, &mut scored);
+    // What is near a hit may be what the filter keeps out: then it is there to be leaned on alone.
+    let is_filtered = query.filter != Filter::default();
+    scored.retain(|s| !is_filtered || hits.contains_key(&s.episode.id));
     scored.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.episode.id.cmp(&b.episode.id)));
     let order: Vec<EpisodeId> = scored.iter().map(|s| s.episode.id).collect();
     if order.is_empty() {
