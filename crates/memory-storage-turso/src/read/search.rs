@@ -76,7 +76,7 @@ fn hits(query: &SearchQuery) -> Statement {
 
 /// The ids of the short episodes next to the hit `h`, as one text in hex, the nearest first.
 fn nearby(sql: &mut Sql, back: bool) {
-    sql.bind(", (SELECT group_concat(hex(n.id), '') FROM (SELECT id FROM episodes e WHERE h.text_bytes <= ", Value::Integer(SHORT_BYTES as i64));
+    sql.bind(", (SELECT group_concat(hex(near.id), '') FROM (SELECT id FROM episodes e WHERE h.text_bytes <= ", Value::Integer(SHORT_BYTES as i64));
     sql.bind(" AND e.text_bytes <= ", Value::Integer(SHORT_BYTES as i64));
     sql.push(" AND e.archived_at IS NULL AND e.project = h.project AND (e.started_at, e.id) ");
     if back {
@@ -93,7 +93,7 @@ fn nearby(sql: &mut Sql, back: bool) {
         sql.push(" ORDER BY e.started_at, e.id");
     }
     sql.bind(" LIMIT ", Value::Integer(i64::from(NEARBY_EACH_WAY)));
-    sql.push(") n)");
+    sql.push(") near)");
 }
 
 /// Ids out of texts of 32 hex digits each, taken from the lists in turn.

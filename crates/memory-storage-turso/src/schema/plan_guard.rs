@@ -27,6 +27,7 @@ const MAY_BE_SCANNED: &[&str] = &[
     "SCAN v",
     "SCAN 8-ROW VALUES CLAUSE",
     "SCAN h",
+    "SCAN near",
     "SCAN (subquery",
     "SCAN above",
     "SCAN earlier",
