@@ -161,6 +161,10 @@ pub struct AppendSteps {
     pub first: Option<u32>,
     /// The same write id again is a replay.
     pub write_id: WriteId,
+    /// What recalls returned to the episode since its last write: remembered as feedback
+    /// [`Recalled`](FeedbackVerdict::Recalled).
+    #[serde(default)]
+    pub recalled: Vec<LessonId>,
 }
 
 /// See [`Write::Forget`].
@@ -224,6 +228,9 @@ pub enum FeedbackVerdict {
     DidNotHelp,
     /// It is wrong: recall stops returning it.
     Wrong,
+    /// Nobody said anything, but a recall returned it to the episode: how that one ends says the rest.
+    /// Never replaces one of the others.
+    Recalled,
 }
 
 /// How one episode relates to another.
@@ -259,6 +266,32 @@ pub enum RelationKind {
     Duplicates,
     /// `from` mentions `to`.
     References,
+}
+
+impl RelationKind {
+    /// Every relation, in the order of the documentation.
+    pub const ALL: [RelationKind; 7] = [
+        RelationKind::Parent,
+        RelationKind::DependsOn,
+        RelationKind::Follows,
+        RelationKind::Related,
+        RelationKind::Blocks,
+        RelationKind::Duplicates,
+        RelationKind::References,
+    ];
+
+    /// The name used in JSON, in columns and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RelationKind::Parent => "parent",
+            RelationKind::DependsOn => "depends_on",
+            RelationKind::Follows => "follows",
+            RelationKind::Related => "related",
+            RelationKind::Blocks => "blocks",
+            RelationKind::Duplicates => "duplicates",
+            RelationKind::References => "references",
+        }
+    }
 }
 
 /// What stays of a forgotten episode.

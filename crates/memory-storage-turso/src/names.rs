@@ -5,17 +5,11 @@ use memory_core::learning::LessonKind;
 use memory_core::store::{FeedbackVerdict, RelationKind};
 use memory_core::{Error, Result};
 
-const VERDICTS: [FeedbackVerdict; 3] =
-    [FeedbackVerdict::Helped, FeedbackVerdict::DidNotHelp, FeedbackVerdict::Wrong];
-
-const RELATIONS: [RelationKind; 7] = [
-    RelationKind::Parent,
-    RelationKind::DependsOn,
-    RelationKind::Follows,
-    RelationKind::Related,
-    RelationKind::Blocks,
-    RelationKind::Duplicates,
-    RelationKind::References,
+const VERDICTS: [FeedbackVerdict; 4] = [
+    FeedbackVerdict::Helped,
+    FeedbackVerdict::DidNotHelp,
+    FeedbackVerdict::Wrong,
+    FeedbackVerdict::Recalled,
 ];
 
 pub(crate) fn verdict(verdict: FeedbackVerdict) -> &'static str {
@@ -23,18 +17,7 @@ pub(crate) fn verdict(verdict: FeedbackVerdict) -> &'static str {
         FeedbackVerdict::Helped => "helped",
         FeedbackVerdict::DidNotHelp => "did_not_help",
         FeedbackVerdict::Wrong => "wrong",
-    }
-}
-
-pub(crate) fn relation(relation: RelationKind) -> &'static str {
-    match relation {
-        RelationKind::Parent => "parent",
-        RelationKind::DependsOn => "depends_on",
-        RelationKind::Follows => "follows",
-        RelationKind::Related => "related",
-        RelationKind::Blocks => "blocks",
-        RelationKind::Duplicates => "duplicates",
-        RelationKind::References => "references",
+        FeedbackVerdict::Recalled => "recalled",
     }
 }
 
@@ -47,7 +30,7 @@ pub(crate) fn parse_verdict(word: &str) -> Result<FeedbackVerdict> {
 }
 
 pub(crate) fn parse_relation(word: &str) -> Result<RelationKind> {
-    find(RELATIONS, relation, word)
+    find(RelationKind::ALL, RelationKind::as_str, word)
 }
 
 fn find<T: Copy, const N: usize>(

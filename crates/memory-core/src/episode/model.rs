@@ -164,6 +164,27 @@ pub struct Step {
     pub at: Option<Timestamp>,
 }
 
+/// The tool of a step that is no action but a note for whoever goes on.
+const CHECKPOINT: &str = "checkpoint";
+
+impl Step {
+    /// A note of where things stand and what is next. It goes to the database at once, with all that
+    /// was logged before.
+    pub fn checkpoint(note: impl Into<String>) -> Self {
+        Step {
+            tool: CHECKPOINT.to_owned(),
+            action: note.into(),
+            success: Some(true),
+            ..Step::default()
+        }
+    }
+
+    /// True for a note: nothing was done in it.
+    pub fn is_checkpoint(&self) -> bool {
+        self.tool == CHECKPOINT
+    }
+}
+
 fn is_null(json: &RawJson) -> bool {
     json.as_str() == "null"
 }

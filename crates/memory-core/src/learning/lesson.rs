@@ -114,6 +114,13 @@ pub struct LessonStats {
     pub did_not_help: u64,
     /// Feedback `wrong`.
     pub wrong: u64,
+    /// Completed episodes that a recall returned it to, and that neither gave feedback on it nor are
+    /// evidence for it.
+    #[serde(default)]
+    pub recalled: u64,
+    /// Those of them that went well.
+    #[serde(default)]
+    pub recalled_well: u64,
 }
 
 /// A lesson with its statistics and a few of the episodes behind it.
@@ -135,32 +142,33 @@ const WILSON_Z: f64 = 1.281_551_565_545;
 /// Evidence of this age counts half: tools and code bases change within months.
 const HALF_LIFE_DAYS: f64 = 180.0;
 
+/// What an episode counts that a lesson was returned to and that said nothing about it: it may not have
+/// followed it, and ended as it did for many reasons.
+pub(crate) const RECALLED_WEIGHT: f64 = 0.25;
+
 const SECONDS_PER_DAY: f64 = 86_400.0;
 
 impl LessonStats {
     /// How sure one can be, 0 to 1, that following the lesson goes well.
     ///
     /// The lower bound of Wilson's score interval (Wilson 1927) for the share of successes, where
-    /// `helped` counts as one more success and `did_not_help` as one more failure, and all counts
-    /// fade with a half-life of 180 days since the lesson was last seen: old evidence weighs less
-    /// and so the bound falls. 0 without evidence, and once anyone said `wrong`.
+    /// `helped` counts as one more success and `did_not_help` as one more failure, an episode that it
+    /// was merely returned to as a quarter of either, by how that episode ended; all counts fade with
+    /// a half-life of 180 days since the lesson was last seen: old evidence weighs less and so the
+    /// bound falls. 0 without evidence, and once anyone said `wrong`.
     pub fn confidence(&self, now: Timestamp) -> f64 {
         if self.is_wrong() {
             return 0.0;
         }
-        let weight = self.weight(now);
-        let successes = (self.successes + self.helped) as f64 * weight;
-        let total = (self.uses + self.helped + self.did_not_help) as f64 * weight;
-        wilson_lower_bound(successes.min(total), total)
+        let (successes, total) = self.weighed(now);
+        wilson_lower_bound(successes, total)
     }
 
     /// How sure one can be that following the lesson goes badly: the same bound for the share of
     /// failures.
     pub fn doubt(&self, now: Timestamp) -> f64 {
-        let weight = self.weight(now);
-        let successes = (self.successes + self.helped) as f64 * weight;
-        let total = (self.uses + self.helped + self.did_not_help) as f64 * weight;
-        wilson_lower_bound(total - successes.min(total), total)
+        let (successes, total) = self.weighed(now);
+        wilson_lower_bound(total - successes, total)
     }
 
     /// True when there is evidence, and nobody's is that it went well.
@@ -168,10 +176,14 @@ impl LessonStats {
         self.uses > 0 && self.successes + self.helped == 0
     }
 
-    /// What evidence of this age counts.
-    fn weight(&self, now: Timestamp) -> f64 {
+    /// Successes, and all that counts, by their age.
+    fn weighed(&self, now: Timestamp) -> (f64, f64) {
         let age_days = (now.seconds_since(self.last_seen) / SECONDS_PER_DAY).max(0.0);
-        0.5f64.powf(age_days / HALF_LIFE_DAYS)
+        let weight = 0.5f64.powf(age_days / HALF_LIFE_DAYS);
+        let said = |said: u64, recalled: u64| said as f64 + RECALLED_WEIGHT * recalled as f64;
+        let successes = said(self.successes + self.helped, self.recalled_well);
+        let total = said(self.uses + self.helped + self.did_not_help, self.recalled);
+        (successes.min(total) * weight, total * weight)
     }
 
     /// True once someone said that the lesson is wrong: recall leaves it out.
@@ -220,5 +232,11 @@ mod tests {
         assert!(LessonStats { helped: 3, ..base }.confidence(Timestamp(0)) > fresh);
         assert!(LessonStats { did_not_help: 3, ..base }.confidence(Timestamp(0)) < fresh);
         assert_eq!(LessonStats { wrong: 1, ..base }.confidence(Timestamp(0)), 0.0);
+        let recalled = |recalled, recalled_well| {
+            LessonStats { recalled, recalled_well, ..base }.confidence(Timestamp(0))
+        };
+        assert!(recalled(4, 4) > fresh && recalled(4, 0) < fresh);
+        let said = LessonStats { did_not_help: 4, ..base }.confidence(Timestamp(0));
+        assert!(recalled(4, 0) > said, "to be returned and fail says less than a word");
     }
 }

@@ -6,9 +6,11 @@
 //! - [`reward`]: scoring a completed episode
 //! - [`reflect`](mod@reflect): what worked, what failed, what to do next time
 //! - [`task_action`]: which calls changed something in the runs of one task
+//! - [`handoff`](mod@handoff): what whoever goes on with a running episode needs to know
 //! - [`extract`](mod@extract): patterns and heuristics out of one episode
 
 pub mod extract;
+pub mod handoff;
 pub mod lesson;
 pub mod reflect;
 pub mod reward;
@@ -17,6 +19,7 @@ pub mod task_action;
 pub mod trace;
 
 pub use extract::extract;
+pub use handoff::handoff;
 pub use lesson::{Evidence, Lesson, LessonKind, LessonStats, ScoredLesson};
 pub use reflect::reflect;
 pub use reward::score;

@@ -126,10 +126,10 @@ fn particular(word: &str) -> String {
 }
 
 /// What kind of action a step is: the tool, and for command lines the programs, for queries the
-/// verb. `None` for speech and reasoning.
+/// verb. `None` for speech, reasoning and checkpoints.
 pub fn action_shape(step: &Step) -> Option<String> {
     let tool = step.tool.trim();
-    if tool.is_empty() {
+    if tool.is_empty() || step.is_checkpoint() {
         return None;
     }
     let lower = tool.to_ascii_lowercase();

@@ -63,12 +63,13 @@ pub(super) fn task_actions(steps: &[Step]) -> Vec<String> {
 }
 
 fn steps_with_tool(steps: &[Step]) -> usize {
-    steps.iter().filter(|step| !step.tool.trim().is_empty()).count()
+    let acts = |step: &&Step| !step.tool.trim().is_empty() && !step.is_checkpoint();
+    steps.iter().filter(acts).count()
 }
 
 fn is_call_by_name(step: &Step) -> bool {
     let tool = step.tool.trim().to_ascii_lowercase();
-    !tool.is_empty() && !tool.contains("sql") && !is_shell(&tool) && tool != "python"
+    !tool.is_empty() && !step.is_checkpoint() && !tool.contains("sql") && !is_shell(&tool) && tool != "python"
 }
 
 /// True for a call that changes something, as far as its name tells: it neither looks nor passes the

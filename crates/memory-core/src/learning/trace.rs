@@ -194,9 +194,9 @@ pub fn telling_steps(episode: &Episode) -> Vec<usize> {
     order.into_iter().map(|(_, i)| i).collect()
 }
 
-/// True for a step without a tool: something said or thought.
+/// True for a step without a tool: something said, thought or noted.
 fn is_speech(step: &Step) -> bool {
-    step.tool.trim().is_empty()
+    step.tool.trim().is_empty() || step.is_checkpoint()
 }
 
 /// The step that decided a run: of a run that was not solved the one with the best reward of its

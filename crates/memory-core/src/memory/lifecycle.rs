@@ -112,8 +112,17 @@ impl<S: EpisodeStore> Memory<S> {
             Some(n) => replay_id(id, n, &steps)?,
             None => self.fresh_write_id(),
         };
-        let append = AppendSteps { id, scope: scope.clone(), steps, first, write_id };
-        let written = self.write_one(Write::AppendSteps(append)).await?;
+        let recalled = self.recalled.take(id);
+        let append = AppendSteps {
+            id,
+            scope: scope.clone(),
+            steps,
+            first,
+            write_id,
+            recalled: recalled.clone(),
+        };
+        let written = self.write_one(Write::AppendSteps(append)).await;
+        let written = written.inspect_err(|_| self.recalled.give_back(id, recalled))?;
         let first = first.unwrap_or_else(|| written.steps.saturating_sub(count) + 1);
         Ok(StepsLogged { first, total: written.steps, kept: written.kept })
     }
@@ -152,7 +161,11 @@ impl<S: EpisodeStore> Memory<S> {
             let episode = Arc::new(episode);
             let save = Save { episode: episode.clone(), base: stored.version, write_id, lessons };
             let lessons = save.lessons.iter().map(|(lesson, _)| lesson.clone()).collect();
-            match self.write_one(Write::Save(save)).await {
+            let recalled = self.recalled.take(id);
+            let mut writes = self.attributions(&episode.project, id, &recalled);
+            writes.push(Write::Save(save));
+            let written = self.write_last(writes).await;
+            match written.inspect_err(|_| self.recalled.give_back(id, recalled)) {
                 Ok(Written { kept, .. }) => return Ok(Completed { episode, lessons, kept }),
                 // Steps were logged between the read and the write: take them in as well.
                 Err(Error::Conflict { .. }) if attempt < COMPLETE_ATTEMPTS => attempt += 1,

@@ -5,7 +5,9 @@
 //! - `lifecycle`: start, log steps, complete
 //! - `intake`: episodes and records that come from files
 //! - `recollect`: recall, feedback, forget
+//! - `attribution`: what was recalled for which episode, until its next write
 
+mod attribution;
 mod intake;
 mod lifecycle;
 mod recollect;
@@ -14,6 +16,8 @@ pub use intake::Intake;
 pub use lifecycle::{Completed, Completion, NewEpisode, StepsLogged};
 
 use std::sync::Arc;
+
+use attribution::Attributions;
 
 use crate::clock::{Clock, Timestamp};
 use crate::episode::WriteId;
@@ -24,12 +28,13 @@ use crate::store::{EpisodeStore, Write, Written};
 pub struct Memory<S> {
     store: S,
     clock: Arc<dyn Clock>,
+    recalled: Attributions,
 }
 
 impl<S: EpisodeStore> Memory<S> {
     /// A memory on `store`.
     pub fn new(store: S, clock: Arc<dyn Clock>) -> Self {
-        Memory { store, clock }
+        Memory { store, clock, recalled: Attributions::default() }
     }
 
     /// The store below, for reads that need no rules: get, list, scan, counts.
@@ -47,7 +52,12 @@ impl<S: EpisodeStore> Memory<S> {
     }
 
     async fn write_one(&self, write: Write) -> Result<Written> {
-        let mut results = self.store.write(vec![write]).await?;
+        self.write_last(vec![write]).await
+    }
+
+    /// Several writes at once, of which the last one matters.
+    async fn write_last(&self, writes: Vec<Write>) -> Result<Written> {
+        let mut results = self.store.write(writes).await?;
         results.pop().unwrap_or_else(|| {
             Err(Error::Engine {
                 context: "writing".into(),

@@ -5,7 +5,7 @@ use crate::episode::EpisodeId;
 use crate::error::Result;
 use crate::learning::ScoredLesson;
 use crate::recall::{self, Candidates, Ranking, Recall, RecallQuery};
-use crate::store::{EpisodeStore, Feedback, Forget, LessonQuery, Scope, Write};
+use crate::store::{EpisodeStore, Feedback, Forget, LessonQuery, Relation, Scope, Write};
 
 /// The best hits whose lessons are read, in the same round trip as the episodes and so before these
 /// are ranked.
@@ -50,6 +50,16 @@ impl<S: EpisodeStore> Memory<S> {
     /// Records whether something recalled was of use. The last word per (subject, by) counts.
     pub async fn feedback(&self, feedback: Feedback) -> Result<()> {
         self.write_one(Write::Feedback(feedback)).await.map(|_| ())
+    }
+
+    /// Relates two episodes of a project. Doing it again is harmless.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`](crate::Error::Invalid): it would close a cycle among relations where order
+    /// matters. [`Error::NotFound`](crate::Error::NotFound): one of them is not in the project.
+    pub async fn relate(&self, relation: Relation) -> Result<()> {
+        self.write_one(Write::Relate(relation)).await.map(|_| ())
     }
 
     /// Deletes an episode and all that points to it. Forgetting it again is harmless.

@@ -11,6 +11,7 @@ use super::relevance::Match;
 
 use crate::clock::Timestamp;
 use crate::episode::{Episode, EpisodeId, OutcomeKind};
+use crate::learning::lesson::RECALLED_WEIGHT;
 use crate::learning::trace::action_text;
 use crate::store::{Filter, SearchHit, SearchResult};
 
@@ -58,6 +59,10 @@ pub struct FeedbackCounts {
     pub did_not_help: u64,
     /// It is wrong: never returned again.
     pub wrong: u64,
+    /// Completed episodes that it was returned to and that said nothing about it.
+    pub recalled: u64,
+    /// Those of them that went well.
+    pub recalled_well: u64,
 }
 
 /// What a search found, with all that is needed to rank it.
@@ -236,7 +241,10 @@ fn recency(episode: &Episode, now: Timestamp) -> f64 {
 
 /// -1 to 1, towards 0 while few have spoken.
 fn feedback(said: FeedbackCounts) -> f64 {
-    let (helped, not) = (said.helped as f64, said.did_not_help as f64);
+    let recalled = |n: u64| RECALLED_WEIGHT * n as f64;
+    let helped = said.helped as f64 + recalled(said.recalled_well);
+    let not =
+        said.did_not_help as f64 + recalled(said.recalled.saturating_sub(said.recalled_well));
     (helped - not) / (helped + not + 1.0)
 }
 

@@ -8,6 +8,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use memory_core::recall::RecallQuery;
 use memory_core::record::RecordKind;
+use memory_core::store::RelationKind;
 
 use super::filter::FilterArgs;
 use crate::config::Flags;
@@ -103,6 +104,12 @@ pub enum Command {
     List(ListArgs),
     /// Show one episode with its steps
     Show(ShowArgs),
+    /// Note where a running episode stands, for whoever goes on
+    Checkpoint(CheckpointArgs),
+    /// Print what is needed to go on with a running episode
+    Resume(ShowArgs),
+    /// Say how one episode relates to another
+    Relate(RelateArgs),
     /// Count what is stored, and say how it is kept
     Stats,
     /// Delete episodes for good
@@ -237,6 +244,37 @@ pub struct ListArgs {
 pub struct ShowArgs {
     /// As `list` and `recall` print it
     pub id: String,
+}
+
+/// Arguments of `checkpoint`.
+#[derive(Debug, ClapArgs)]
+pub struct CheckpointArgs {
+    /// As `list` prints it
+    pub id: String,
+    /// Where things stand, and what is next
+    #[arg(required = true, value_name = "NOTE")]
+    pub note: Vec<String>,
+}
+
+/// Arguments of `relate`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+FROM parent TO: TO is the larger task. FROM depends_on TO, FROM follows TO: TO comes first.
+FROM blocks TO: FROM comes first. One that would close a cycle among these is refused.")]
+pub struct RelateArgs {
+    /// As `list` and `recall` print it
+    pub from: String,
+    /// How FROM relates to TO
+    #[arg(value_parser = relation_kind())]
+    pub relation: RelationKind,
+    /// As `list` and `recall` print it
+    pub to: String,
+}
+
+/// The relations by name.
+fn relation_kind() -> impl TypedValueParser<Value = RelationKind> {
+    PossibleValuesParser::new(RelationKind::ALL.map(RelationKind::as_str))
+        .try_map(|name| RelationKind::ALL.into_iter().find(|k| k.as_str() == name).ok_or("none"))
 }
 
 /// Arguments of `forget`.

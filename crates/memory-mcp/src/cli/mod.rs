@@ -12,6 +12,7 @@ pub mod filter;
 pub mod output;
 
 mod backup;
+mod checkpoint;
 mod completions;
 mod config;
 mod copy;
@@ -26,6 +27,7 @@ mod progress;
 mod purge;
 mod quickstart;
 mod recall;
+mod relate;
 mod restore;
 mod serve;
 mod session;
@@ -107,6 +109,9 @@ async fn dispatch(command: Command, session: &Session, out: &mut Output) -> Resu
         Command::Recall(args) => recall::run(&args, &memory, session, out).await,
         Command::List(args) => list::run(&args, &memory, session, out).await,
         Command::Show(args) => show::run(&args, &memory, session, out).await,
+        Command::Checkpoint(args) => checkpoint::note(&args, &memory, session, out).await,
+        Command::Resume(args) => checkpoint::resume(&args, &memory, session, out).await,
+        Command::Relate(args) => relate::run(&args, &memory, session, out).await,
         Command::Stats => stats::run(&memory, session, out).await,
         Command::Config
         | Command::Completions(_)

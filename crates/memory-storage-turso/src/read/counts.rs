@@ -13,7 +13,8 @@ SELECT 'episode', outcome, count(*) FROM episodes WHERE ?1 IS NULL OR project = 
 UNION ALL
 SELECT 'lesson', kind, count(*) FROM lessons WHERE ?1 IS NULL OR project = ?1 GROUP BY kind
 UNION ALL
-SELECT 'feedback', '', count(*) FROM feedback WHERE ?1 IS NULL OR project = ?1
+SELECT 'feedback', '', count(*) FROM feedback
+    WHERE (?1 IS NULL OR project = ?1) AND verdict <> 'recalled'
 UNION ALL
 SELECT 'relation', '', count(*) FROM relations WHERE ?1 IS NULL OR project = ?1
 UNION ALL

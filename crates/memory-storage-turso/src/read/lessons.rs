@@ -25,6 +25,12 @@ SELECT l.id, l.project, l.kind, l.task_type, l.condition, l.action,
     (SELECT count(*) FROM feedback f WHERE f.subject = l.id AND f.verdict = 'helped'),
     (SELECT count(*) FROM feedback f WHERE f.subject = l.id AND f.verdict = 'did_not_help'),
     (SELECT count(*) FROM feedback f WHERE f.subject = l.id AND f.verdict = 'wrong'),
+    (SELECT count(*) FROM feedback f JOIN episodes e ON e.id = f.by_episode
+        WHERE f.subject = l.id AND f.verdict = 'recalled' AND e.outcome NOT IN ('running', 'unjudged')
+        AND NOT EXISTS (SELECT 1 FROM lesson_evidence o WHERE o.lesson = l.id AND o.episode = e.id)),
+    (SELECT count(*) FROM feedback f JOIN episodes e ON e.id = f.by_episode
+        WHERE f.subject = l.id AND f.verdict = 'recalled' AND e.outcome = 'success'
+        AND NOT EXISTS (SELECT 1 FROM lesson_evidence o WHERE o.lesson = l.id AND o.episode = e.id)),
     (SELECT group_concat(hex(episode)) FROM (SELECT v.episode FROM lesson_evidence v
         WHERE v.lesson = l.id ORDER BY v.success DESC, v.at DESC, v.episode DESC LIMIT 5))
 FROM chosen CROSS JOIN lessons l ON l.rid = chosen.rid
@@ -64,6 +70,8 @@ pub(crate) fn scored(row: Vec<Value>) -> Result<ScoredLesson> {
         helped: row.unsigned()?,
         did_not_help: row.unsigned()?,
         wrong: row.unsigned()?,
+        recalled: row.unsigned()?,
+        recalled_well: row.unsigned()?,
     };
     let examples = row.optional_text()?.unwrap_or_default();
     let evidence = examples

@@ -12,7 +12,7 @@ use super::lessons::lesson;
 use super::{cursor, page_limit};
 use crate::batch::{Statement, Value};
 use crate::columns::Columns;
-use crate::names::{parse_relation, parse_verdict, relation};
+use crate::names::{parse_relation, parse_verdict};
 use crate::payload::Payloads;
 use crate::write::text;
 
@@ -176,7 +176,7 @@ fn cursor_of(record: &Record) -> String {
         Record::Pattern(r) | Record::Heuristic(r) => cursor::encode(&[r.lesson.id.as_bytes()]),
         Record::Feedback(f) => cursor::encode(&[f.subject.as_bytes(), f.by.as_bytes()]),
         Record::Relation(r) => {
-            let word = relation(r.relation).as_bytes();
+            let word = r.relation.as_str().as_bytes();
             cursor::encode(&[r.from.as_bytes(), word, r.to.as_bytes()])
         }
         Record::Tombstone(t) => cursor::encode(&[t.id.as_bytes()]),

@@ -47,6 +47,11 @@ fn hits(query: &SearchQuery) -> Statement {
          (SELECT count(*) FROM feedback f WHERE f.subject = h.id AND f.verdict = 'helped'), \
          (SELECT count(*) FROM feedback f WHERE f.subject = h.id AND f.verdict = 'did_not_help'), \
          (SELECT count(*) FROM feedback f WHERE f.subject = h.id AND f.verdict = 'wrong'), \
+         (SELECT count(*) FROM feedback f JOIN episodes a ON a.id = f.by_episode \
+          WHERE f.subject = h.id AND f.verdict = 'recalled' \
+          AND a.outcome NOT IN ('running', 'unjudged')), \
+         (SELECT count(*) FROM feedback f JOIN episodes a ON a.id = f.by_episode \
+          WHERE f.subject = h.id AND f.verdict = 'recalled' AND a.outcome = 'success'), \
          h.text_bytes",
     );
     for back in [true, false] {
@@ -138,6 +143,8 @@ pub(crate) fn result(query: &SearchQuery, results: Vec<StatementResult>) -> Resu
             helped: row.unsigned()?,
             did_not_help: row.unsigned()?,
             wrong: row.unsigned()?,
+            recalled: row.unsigned()?,
+            recalled_well: row.unsigned()?,
         };
         let bytes = row.unsigned()?;
         let nearby = ids([row.optional_text()?, row.optional_text()?]);

@@ -93,6 +93,7 @@ fn writes() -> Vec<Write> {
             steps: vec![memory_core::Step { action: "x".into(), ..Default::default() }],
             first: Some(1),
             write_id,
+            recalled: vec![lesson.id],
         }),
         Write::Forget(Forget { id, scope, at }),
         Write::Feedback(Feedback {

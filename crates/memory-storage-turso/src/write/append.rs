@@ -4,8 +4,8 @@ use memory_core::episode::limits::{MAX_EPISODE_BYTES, MAX_STEPS};
 use memory_core::store::{AppendSteps, Kept, Written};
 use memory_core::{EpisodeId, Error, Result, Step};
 
-use super::save::RECORD_CHANGE;
-use super::{Plan, applied, blob, integer, scope_value};
+use super::save::{RECORD_CHANGE, json};
+use super::{Plan, applied, blob, hex, integer, scope_value};
 use crate::batch::{Statement, Value};
 use crate::columns::Columns;
 use crate::payload::Payloads;
@@ -23,6 +23,17 @@ const PUT_STEPS: &str = concat!(
     "INSERT INTO steps (episode, n, count, payload) \
      SELECT e.rid, e.step_count - ?3 + 1, ?3, ?4 FROM episodes e WHERE ",
     applied!()
+);
+
+/// What is still there of what was recalled; a word that is there already stays.
+const PUT_RECALLED: &str = concat!(
+    "INSERT INTO feedback (subject, by_episode, project, verdict, at) \
+     SELECT unhex(j.value), e.id, e.project, 'recalled', ?4 FROM episodes e, json_each(?3) j \
+     WHERE (EXISTS (SELECT 1 FROM lessons l WHERE l.id = unhex(j.value) AND l.project = e.project) \
+         OR EXISTS (SELECT 1 FROM episodes o WHERE o.id = unhex(j.value) AND o.project = e.project)) \
+     AND ",
+    applied!(),
+    " ON CONFLICT (subject, by_episode) DO NOTHING"
 );
 
 const STATUS: &str = "\
@@ -55,12 +66,17 @@ pub(super) fn plan(append: &AppendSteps, payloads: &Payloads) -> Result<Plan> {
         integer("steps", MAX_STEPS as u64)?,
         integer("steps", MAX_EPISODE_BYTES as u64)?,
     ];
-    let statements = vec![
-        Statement::new(BUMP, bump),
-        Statement::new(PUT_STEPS, vec![id.clone(), write_id.clone(), n, payload]),
-        Statement::new(RECORD_CHANGE, vec![id.clone(), write_id.clone()]),
-        Statement::new(STATUS, vec![id, write_id, scope]),
-    ];
+    let gated = |sql, more: Vec<Value>| {
+        Statement::new(sql, [vec![id.clone(), write_id.clone()], more].concat())
+    };
+    let mut statements = vec![Statement::new(BUMP, bump), gated(PUT_STEPS, vec![n, payload])];
+    if !append.recalled.is_empty() {
+        let ids: Vec<String> = append.recalled.iter().map(|id| hex(id.as_bytes())).collect();
+        let at = append.steps.iter().filter_map(|step| step.at).max().map_or(0, |at| at.0);
+        statements.push(gated(PUT_RECALLED, vec![json(&ids)?, Value::Integer(at)]));
+    }
+    statements.push(gated(RECORD_CHANGE, vec![]));
+    statements.push(gated(STATUS, vec![scope]));
     let id = append.id;
     Ok(Plan::new(statements, move |row| verdict(id, count, bytes, row)))
 }

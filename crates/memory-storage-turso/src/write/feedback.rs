@@ -8,14 +8,15 @@ use crate::batch::{Statement, Value};
 use crate::names;
 
 /// True when this word is to be taken: it is about something of its project, nobody forgot who said
-/// it, and no later word of the same episode is there.
+/// it, and no later word of the same episode is there. That it was merely recalled is no word.
 macro_rules! accepted {
     () => {
         "(EXISTS (SELECT 1 FROM lessons WHERE id = ?1 AND project = ?3) \
            OR EXISTS (SELECT 1 FROM episodes WHERE id = ?1 AND project = ?3)) \
          AND NOT EXISTS (SELECT 1 FROM tombstones WHERE id = ?2) \
          AND NOT EXISTS (SELECT 1 FROM feedback WHERE subject = ?1 AND by_episode = ?2 \
-           AND (at > ?5 OR (at = ?5 AND verdict = ?4)))"
+           AND (?4 = 'recalled' OR verdict <> 'recalled') \
+           AND (?4 = 'recalled' OR at > ?5 OR (at = ?5 AND verdict = ?4)))"
     };
 }
 

@@ -6,7 +6,6 @@ use memory_core::{EpisodeId, Error, Result};
 use super::{Plan, blob, done, own_write_id, text};
 use crate::batch::{Statement, Value};
 use crate::columns::Columns;
-use crate::names;
 
 /// Both ends are of the project, and the relation is not there yet.
 macro_rules! sensible {
@@ -80,7 +79,7 @@ pub(super) fn plan(relation: &Relation) -> Result<Plan> {
     }
     let ends = vec![
         blob(from.as_bytes()),
-        text(names::relation(relation.relation)),
+        text(relation.relation.as_str()),
         blob(to.as_bytes()),
         text(&relation.project),
     ];

@@ -12,8 +12,10 @@ use super::overlay::overlay;
 
 impl<D: EpisodeStore> Buffered<D> {
     pub(super) async fn write(&self, writes: Vec<Write>) -> Result<Vec<Result<Written>>> {
-        // Several writes go to the database together anyway.
-        if let [Write::AppendSteps(append)] = &*writes {
+        // Several writes go to the database together anyway, and a checkpoint is for others to see.
+        if let [Write::AppendSteps(append)] = &*writes
+            && !append.steps.iter().any(memory_core::Step::is_checkpoint)
+        {
             match self.journal(append).await {
                 Ok(Some(written)) => return Ok(vec![Ok(written)]),
                 Ok(None) => {}

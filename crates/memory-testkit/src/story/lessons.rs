@@ -1,16 +1,20 @@
 //! Lessons, their evidence, and feedback on them.
 
 use memory_core::learning::{Evidence, Lesson, LessonKind, LessonStats, ScoredLesson};
-use memory_core::store::{Feedback, FeedbackVerdict, LessonQuery, LessonRecord, Tombstone, Write};
+use memory_core::store::{
+    AppendSteps, Feedback, FeedbackVerdict, Filter, LessonQuery, LessonRecord, SearchQuery, Tombstone,
+    Write,
+};
 use memory_core::{Episode, EpisodeId, EpisodeStore, Error, LessonId, OutcomeKind, Timestamp};
 
-use super::{NOW, completed, only, project, save_of, write};
+use super::{NOW, completed, forget_of, only, project, running, save_of, steps_of, write};
 
 /// The chapter.
 pub async fn tell<S: EpisodeStore>(store: &S) {
     evidence_of_many_episodes_merges(store).await;
     saved_again_an_episode_witnesses_what_it_says_now(store).await;
     the_last_word_counts(store).await;
+    the_outcome_of_who_asked_counts_for_what_was_recalled(store).await;
     exported_lesson_merges_with_what_is_there(store).await;
 }
 
@@ -152,6 +156,66 @@ pub async fn the_last_word_counts<S: EpisodeStore>(store: &S) {
     let error = write(store, stranger).await.unwrap_err();
     assert!(matches!(error, Error::NotFound { .. }), "{error}");
     assert_eq!(all(store, &p).await[0].stats, stats);
+}
+
+/// What a recall returned rides on the steps of who asked; how that one ends counts, unless it says so
+/// itself.
+pub async fn the_outcome_of_who_asked_counts_for_what_was_recalled<S: EpisodeStore>(store: &S) {
+    let p = project("attribution");
+    let rule = lesson(&p, LessonKind::Heuristic, "look first");
+    let source = completed(&p, "attribution", OutcomeKind::Success);
+    put(store, &source, 0, vec![(rule.clone(), evidence(&source, true, 0))]).await;
+    let subjects = vec![rule.id, LessonId::from_bytes(*source.id.as_bytes())];
+    let stats = async || {
+        let stats = all(store, &p).await[0].stats;
+        (stats.recalled, stats.recalled_well)
+    };
+    let mut asked = Vec::new();
+    for i in 0..3 {
+        let e = running(&p, &format!("who asks {i}"));
+        write(store, Write::Save(save_of(&e, 0))).await.unwrap();
+        let unknown = LessonId::generate(NOW);
+        let recalled = [subjects.clone(), vec![unknown]].concat();
+        let append = AppendSteps { recalled, ..steps_of(&e, &["look"]) };
+        for _ in 0..2 {
+            write(store, Write::AppendSteps(append.clone())).await.unwrap();
+        }
+        asked.push(e);
+    }
+    assert_eq!(stats().await, (0, 0), "running episodes say nothing yet");
+    for (e, kind) in asked.iter().zip([OutcomeKind::Success, OutcomeKind::Failure]) {
+        let mut done = completed(&p, &e.task_description, kind);
+        (done.id, done.version) = (e.id, 3);
+        put(store, &done, 2, vec![]).await;
+    }
+    assert_eq!(stats().await, (2, 1));
+    let search = SearchQuery {
+        scope: only(&p),
+        terms: memory_core::recall::text::query_terms("attribution"),
+        filter: Filter::default(),
+        limit: 9,
+    };
+    let found = store.search(&search).await.unwrap();
+    let hit = found.hits.iter().find(|hit| hit.id == source.id).unwrap();
+    assert_eq!((hit.feedback.recalled, hit.feedback.recalled_well), (2, 1));
+
+    // A word replaces it, and is not replaced by it.
+    let word = |verdict, after| Feedback {
+        subject: rule.id,
+        by: asked[1].id,
+        project: p.clone(),
+        verdict,
+        at: Timestamp(NOW.0 + after),
+    };
+    for (verdict, after) in [(FeedbackVerdict::Helped, -9), (FeedbackVerdict::Recalled, 9)] {
+        write(store, Write::Feedback(word(verdict, after))).await.unwrap();
+    }
+    assert_eq!(stats().await, (1, 1));
+    assert_eq!(all(store, &p).await[0].stats.helped, 1);
+    assert_eq!(store.counts(&only(&p)).await.unwrap().feedback, 1, "words alone");
+    // Forgotten, it counts no more.
+    write(store, Write::Forget(forget_of(&asked[0]))).await.unwrap();
+    assert_eq!(stats().await, (0, 0));
 }
 
 /// Twice is once; evidence of a forgotten episode is left out.

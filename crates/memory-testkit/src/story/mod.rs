@@ -95,6 +95,7 @@ pub fn steps_of(episode: &Episode, actions: &[&str]) -> AppendSteps {
         steps: actions.iter().map(|action| step(action)).collect(),
         first: None,
         write_id: write_id(),
+        recalled: Vec::new(),
     }
 }
 

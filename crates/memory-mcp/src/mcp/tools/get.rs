@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use memory_core::learning::handoff;
 use memory_core::{EpisodeId, EpisodeStore, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,9 @@ pub(super) struct EpisodeDetail {
     /// Where to go on.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_step: Option<usize>,
+    /// How to go on with a running one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    handoff: Option<String>,
 }
 
 impl Tool for GetEpisode {
@@ -58,6 +62,7 @@ impl Tool for GetEpisode {
             steps: steps.map(|step| StepView::of(step, max)).collect(),
             total_steps: episode.steps.len(),
             next_step: (next <= episode.steps.len()).then_some(next),
+            handoff: episode.is_running().then(|| handoff(&episode)),
         })
     }
 }
@@ -71,6 +76,9 @@ impl Output for EpisodeDetail {
         }
         if let Some(next) = self.next_step {
             let _ = write!(text, "\nMore: from_step {next}");
+        }
+        if let Some(handoff) = &self.handoff {
+            let _ = write!(text, "\n\n{handoff}");
         }
         text
     }

@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 
 use memory_core::recall::{Recall, RecallQuery};
-use memory_core::{EpisodeStore, Result};
+use memory_core::{EpisodeId, EpisodeStore, Result};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::filter::FilterArguments;
 use super::{Effect, Output, Tool};
-use crate::mcp::arguments::or_default;
+use crate::mcp::arguments::{or_default, parsed_option};
 use crate::mcp::session::Session;
 
 /// Tokens of a recall that was asked for, unless the call says otherwise: the agent wants to know.
@@ -26,6 +26,10 @@ pub(super) struct RecallForTask {
     limit: Option<u32>,
     /// Default 1500.
     budget_tokens: Option<u32>,
+    /// Yours: its outcome then tells what helped.
+    #[serde(default, deserialize_with = "parsed_option")]
+    #[schemars(with = "Option<String>")]
+    episode_id: Option<EpisodeId>,
     project: Option<String>,
 }
 
@@ -41,6 +45,11 @@ impl Recalled {
         query: &RecallQuery,
     ) -> Result<Self> {
         session.memory.recall(query).await.map(Recalled)
+    }
+
+    /// Remembers which episode asked.
+    pub(super) fn attribute<S: EpisodeStore>(&self, session: &Session<S>, id: EpisodeId) {
+        session.memory.attribute(id, &self.0);
     }
 }
 
@@ -85,7 +94,11 @@ impl Tool for RecallForTask {
             query.limit = size(limit);
         }
         query.budget_tokens = size(self.budget_tokens.unwrap_or(BUDGET_TOKENS));
-        Recalled::by(session, &query).await
+        let recalled = Recalled::by(session, &query).await?;
+        if let Some(id) = self.episode_id {
+            recalled.attribute(session, id);
+        }
+        Ok(recalled)
     }
 }
 

@@ -117,6 +117,9 @@ impl Tool for StartEpisode {
             Ok(memory) => (memory, None),
             Err(e) => (None, Some(e.to_string())),
         };
+        if let Some(memory) = &memory {
+            memory.attribute(session, episode.id);
+        }
         let (episode_id, project) = (episode.id.to_string(), episode.project.clone());
         Ok(Started { episode_id, project, kept: not_stored_yet(kept), memory, recall_failed })
     }

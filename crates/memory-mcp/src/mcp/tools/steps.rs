@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Effect, Output, Tool, not_stored_yet, not_stored_yet_text};
-use crate::mcp::arguments::parsed;
+use crate::mcp::arguments::{or_default, parsed};
 use crate::mcp::session::Session;
 
 #[derive(Deserialize, JsonSchema)]
@@ -16,7 +16,11 @@ pub(super) struct LogSteps {
     #[schemars(with = "String")]
     episode_id: EpisodeId,
     /// In order.
+    #[serde(default, deserialize_with = "or_default")]
+    #[schemars(with = "Vec<StepArguments>")]
     steps: Vec<StepArguments>,
+    /// Where things stand and what is next: for whoever goes on.
+    checkpoint: Option<String>,
     /// Number of the first of these, from 1: repeating the call is then harmless.
     first_step: Option<u32>,
     project: Option<String>,
@@ -80,7 +84,8 @@ impl Tool for LogSteps {
         if self.first_step == Some(0) {
             return Err(Error::invalid("first_step", "is 0; steps are counted from 1"));
         }
-        let steps = self.steps.into_iter().map(Step::from).collect();
+        let mut steps: Vec<Step> = self.steps.into_iter().map(Step::from).collect();
+        steps.extend(self.checkpoint.map(Step::checkpoint));
         let (scope, id) = (session.scope(self.project)?, self.episode_id);
         let logged = session.memory.log_steps(&scope, id, steps, self.first_step).await?;
         Ok(Logged {
