@@ -58,6 +58,13 @@ pub trait EpisodeStore: Send + Sync + 'static {
         query: &LessonQuery,
     ) -> impl Future<Output = Result<Vec<ScoredLesson>>> + Send;
 
+    /// Relations that an episode is an end of, in the order of their ends.
+    fn relations(
+        &self,
+        scope: &Scope,
+        id: EpisodeId,
+    ) -> impl Future<Output = Result<Vec<Relation>>> + Send;
+
     /// Episodes by id as [`get`](Self::get) gives them, and lessons, in the same round trip: what a
     /// recall needs to rank and render what [`search`](Self::search) found.
     fn recollect(

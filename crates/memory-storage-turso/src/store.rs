@@ -7,8 +7,8 @@ use memory_core::envelope::DictionaryId;
 use memory_core::learning::ScoredLesson;
 use memory_core::record::RecordKind;
 use memory_core::store::{
-    Carried, Changes, Counts, LessonQuery, ListQuery, Page, Recollection, ScanPage, ScanQuery,
-    Scope, SearchQuery, SearchResult, Watermark, Write, Written,
+    Carried, Changes, Counts, LessonQuery, ListQuery, Page, Recollection, Relation, ScanPage,
+    ScanQuery, Scope, SearchQuery, SearchResult, Watermark, Write, Written,
 };
 use memory_core::{Episode, EpisodeId, EpisodeStore, Error, Result};
 
@@ -19,7 +19,9 @@ use crate::config::TursoConfig;
 use crate::database::Database;
 use crate::metrics::Metrics;
 use crate::payload::{Known, PayloadConfig, Payloads};
-use crate::read::{self, changes, counts, episodes, lessons, list, scan, search};
+use crate::read::{
+    self, changes, counts, episodes, lessons, list, relations, scan, search,
+};
 use crate::transport::{
     LocalTransport, RemoteConfig, RemoteMetrics, RemoteTransport, Transport, offload,
 };
@@ -446,6 +448,12 @@ impl EpisodeStore for TursoStore {
         let batch = read::read(vec![lessons::lessons(query)]);
         let results = self.run(batch, &query.scope).await?;
         read::rows(results).into_iter().map(lessons::scored).collect()
+    }
+
+    async fn relations(&self, scope: &Scope, id: EpisodeId) -> Result<Vec<Relation>> {
+        let batch = read::read(vec![relations::relations(scope, id)]);
+        let rows = read::rows(self.run(batch).await?);
+        rows.into_iter().map(|row| relations::relation(Columns::new(row))).collect()
     }
 
     async fn recollect(&self, ids: &[EpisodeId], query: &LessonQuery) -> Result<Recollection> {

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use memory_core::learning::ScoredLesson;
 use memory_core::store::{
-    Changes, Counts, EpisodeStore, LessonQuery, ListQuery, Page, Recollection, ScanPage, ScanQuery,
-    Scope, SearchQuery, SearchResult, Watermark, Write, Written,
+    Changes, Counts, EpisodeStore, LessonQuery, ListQuery, Page, Recollection, Relation, ScanPage,
+    ScanQuery, Scope, SearchQuery, SearchResult, Watermark, Write, Written,
 };
 use memory_core::{Episode, EpisodeId, Result, SystemClock};
 use memory_storage_redb::{Cache, CacheConfig, CacheMetrics};
@@ -334,6 +334,10 @@ impl<D: EpisodeStore> EpisodeStore for HybridStorage<D> {
         let lessons = shared.durable.lessons(query).await?;
         shared.keep(&key, || Answer::Lessons(lessons.clone()), version, now);
         Ok(lessons)
+    }
+
+    async fn relations(&self, scope: &Scope, id: EpisodeId) -> Result<Vec<Relation>> {
+        self.durable().relations(scope, id).await
     }
 
     async fn recollect(&self, ids: &[EpisodeId], query: &LessonQuery) -> Result<Recollection> {

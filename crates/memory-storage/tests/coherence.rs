@@ -31,7 +31,8 @@ async fn save(store: &HybridStorage, episode: &Episode, base: u64) {
 async fn append(store: &HybridStorage, id: EpisodeId, action: &str) {
     let steps = vec![Step { action: action.into(), ..Step::default() }];
     let write_id = WriteId::generate(Timestamp(3));
-    let append = AppendSteps { id, scope: Scope::All, steps, first: None, write_id, recalled: vec![] };
+    let append =
+        AppendSteps { id, scope: Scope::All, steps, first: None, write_id, recalled: vec![] };
     store.write(vec![Write::AppendSteps(append)]).await.unwrap().remove(0).unwrap();
 }
 

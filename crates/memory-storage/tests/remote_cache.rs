@@ -74,7 +74,8 @@ async fn save_all(storage: &Storage, upto: u64) {
 async fn append(storage: &Storage, id: EpisodeId) {
     let steps = vec![Step { action: "make".into(), ..Step::default() }];
     let write_id = WriteId::generate(Timestamp(3));
-    let append = AppendSteps { id, scope: Scope::All, steps, first: None, write_id, recalled: vec![] };
+    let append =
+        AppendSteps { id, scope: Scope::All, steps, first: None, write_id, recalled: vec![] };
     storage.write(vec![Write::AppendSteps(append)]).await.unwrap().remove(0).unwrap();
 }
 

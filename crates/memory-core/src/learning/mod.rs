@@ -7,11 +7,13 @@
 //! - [`reflect`](mod@reflect): what worked, what failed, what to do next time
 //! - [`task_action`]: which calls changed something in the runs of one task
 //! - [`handoff`](mod@handoff): what whoever goes on with a running episode needs to know
+//! - [`playbook`](mod@playbook): what runs of one kind of task share
 //! - [`extract`](mod@extract): patterns and heuristics out of one episode
 
 pub mod extract;
 pub mod handoff;
 pub mod lesson;
+pub mod playbook;
 pub mod reflect;
 pub mod reward;
 pub mod signature;
@@ -21,5 +23,6 @@ pub mod trace;
 pub use extract::extract;
 pub use handoff::handoff;
 pub use lesson::{Evidence, Lesson, LessonKind, LessonStats, ScoredLesson};
+pub use playbook::{Playbook, playbook};
 pub use reflect::reflect;
 pub use reward::score;

@@ -194,7 +194,11 @@ mod tests {
         let error = "error: table 'a' is locked";
         let other = "error: table 'b' is locked";
         let episodes = [
-            run("a", OutcomeKind::Success, &[("ls", ""), ("make db", error), ("kill 7", ""), ("make db", "")]),
+            run(
+                "a",
+                OutcomeKind::Success,
+                &[("ls", ""), ("make db", error), ("kill 7", ""), ("make db", "")],
+            ),
             run("b", OutcomeKind::Success, &[("ls x", ""), ("make db", ""), ("cat log", "")]),
             run("c", OutcomeKind::Success, &[("make db", ""), ("git push", "")]),
             run("d", OutcomeKind::Failure, &[("make db", other), ("make db", other)]),

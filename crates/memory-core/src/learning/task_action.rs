@@ -69,7 +69,11 @@ fn steps_with_tool(steps: &[Step]) -> usize {
 
 fn is_call_by_name(step: &Step) -> bool {
     let tool = step.tool.trim().to_ascii_lowercase();
-    !tool.is_empty() && !step.is_checkpoint() && !tool.contains("sql") && !is_shell(&tool) && tool != "python"
+    !tool.is_empty()
+        && !step.is_checkpoint()
+        && !tool.contains("sql")
+        && !is_shell(&tool)
+        && tool != "python"
 }
 
 /// True for a call that changes something, as far as its name tells: it neither looks nor passes the

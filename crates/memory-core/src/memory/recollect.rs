@@ -3,13 +3,18 @@
 use super::Memory;
 use crate::episode::EpisodeId;
 use crate::error::Result;
-use crate::learning::ScoredLesson;
+use crate::learning::{self, Playbook, ScoredLesson};
 use crate::recall::{self, Candidates, Ranking, Recall, RecallQuery};
-use crate::store::{EpisodeStore, Feedback, Forget, LessonQuery, Relation, Scope, Write};
+use crate::store::{
+    EpisodeStore, Feedback, Filter, Forget, LessonQuery, ListQuery, Relation, Scope, Write,
+};
 
 /// The best hits whose lessons are read, in the same round trip as the episodes and so before these
 /// are ranked.
 const LESSON_EPISODES: usize = 16;
+
+/// Runs that a playbook is drawn from: the latest say what works now.
+const PLAYBOOK_RUNS: usize = 200;
 
 /// Lessons that are read for one recall, those with the most evidence first: enough that the calls
 /// of a task, which few runs made, are among them. The budget leaves room for a few.
@@ -50,6 +55,22 @@ impl<S: EpisodeStore> Memory<S> {
     /// Records whether something recalled was of use. The last word per (subject, by) counts.
     pub async fn feedback(&self, feedback: Feedback) -> Result<()> {
         self.write_one(Write::Feedback(feedback)).await.map(|_| ())
+    }
+
+    /// What the latest runs that `filter` lets through share: see [`learning::playbook()`].
+    pub async fn playbook(&self, scope: &Scope, filter: Filter) -> Result<Playbook> {
+        let mut query =
+            ListQuery { scope: scope.clone(), filter, after: None, limit: PLAYBOOK_RUNS };
+        let mut episodes = Vec::new();
+        loop {
+            let page = self.store().list(&query).await?;
+            episodes.extend(page.episodes);
+            query.limit = PLAYBOOK_RUNS.saturating_sub(episodes.len());
+            query.after = page.next;
+            if query.limit == 0 || query.after.is_none() {
+                return Ok(learning::playbook(&episodes));
+            }
+        }
     }
 
     /// Relates two episodes of a project. Doing it again is harmless.

@@ -243,8 +243,7 @@ fn recency(episode: &Episode, now: Timestamp) -> f64 {
 fn feedback(said: FeedbackCounts) -> f64 {
     let recalled = |n: u64| RECALLED_WEIGHT * n as f64;
     let helped = said.helped as f64 + recalled(said.recalled_well);
-    let not =
-        said.did_not_help as f64 + recalled(said.recalled.saturating_sub(said.recalled_well));
+    let not = said.did_not_help as f64 + recalled(said.recalled.saturating_sub(said.recalled_well));
     (helped - not) / (helped + not + 1.0)
 }
 

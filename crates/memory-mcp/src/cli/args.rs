@@ -110,6 +110,8 @@ pub enum Command {
     Resume(ShowArgs),
     /// Say how one episode relates to another
     Relate(RelateArgs),
+    /// What runs of a task type share: steps that went well, errors, what got past them
+    Playbook(PlaybookArgs),
     /// Count what is stored, and say how it is kept
     Stats,
     /// Delete episodes for good
@@ -254,6 +256,13 @@ pub struct CheckpointArgs {
     /// Where things stand, and what is next
     #[arg(required = true, value_name = "NOTE")]
     pub note: Vec<String>,
+}
+
+/// Arguments of `playbook`.
+#[derive(Debug, ClapArgs)]
+pub struct PlaybookArgs {
+    /// As `list --json` shows it
+    pub task_type: String,
 }
 
 /// Arguments of `relate`.

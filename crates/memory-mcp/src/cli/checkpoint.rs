@@ -21,7 +21,10 @@ pub(super) async fn note(
     if out.is_json() {
         return out.json(&json!({ "id": id, "step": logged.first, "kept": logged.kept }));
     }
-    out.line(format_args!("Noted as step {} of {id}; `memory-mcp resume {id}` shows it.", logged.first))
+    out.line(format_args!(
+        "Noted as step {} of {id}; `memory-mcp resume {id}` shows it.",
+        logged.first
+    ))
 }
 
 pub(super) async fn resume(

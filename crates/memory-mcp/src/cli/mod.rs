@@ -23,6 +23,7 @@ mod import;
 mod list;
 mod migrate;
 mod outbox;
+mod playbook;
 mod progress;
 mod purge;
 mod quickstart;
@@ -112,6 +113,7 @@ async fn dispatch(command: Command, session: &Session, out: &mut Output) -> Resu
         Command::Checkpoint(args) => checkpoint::note(&args, &memory, session, out).await,
         Command::Resume(args) => checkpoint::resume(&args, &memory, session, out).await,
         Command::Relate(args) => relate::run(&args, &memory, session, out).await,
+        Command::Playbook(args) => playbook::run(&args, &memory, session, out).await,
         Command::Stats => stats::run(&memory, session, out).await,
         Command::Config
         | Command::Completions(_)

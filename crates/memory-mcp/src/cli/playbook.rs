@@ -20,7 +20,9 @@ pub(super) async fn run(
     let name = one_line(&args.task_type, 80);
     if book.runs == 0 {
         let message = format!("there is no judged episode of the task type {name}");
-        return Err(Failure::not_found(message).hint("`memory-mcp list --json` shows the task types"));
+        return Err(
+            Failure::not_found(message).hint("`memory-mcp list --json` shows the task types")
+        );
     }
     if out.is_json() {
         return out.json(&json!({ "task_type": args.task_type, "playbook": book }));

@@ -1,7 +1,7 @@
 //! `memory-mcp show ID`.
 
 use memory_core::learning::ScoredLesson;
-use memory_core::store::{EpisodeStore, LessonQuery};
+use memory_core::store::{EpisodeStore, LessonQuery, Relation};
 use memory_core::{Episode, EpisodeId, Step};
 use serde_json::json;
 
@@ -34,6 +34,7 @@ pub(super) async fn run(
         return Err(Failure::not_found(format!("there is no episode {id}"))
             .hint("`memory-mcp list` shows the episodes, with --project those of one project"));
     };
+    let relations = memory.store().relations(&scope, id).await?;
     let query = LessonQuery { scope, episodes: vec![id], kinds: Vec::new(), limit: LESSONS };
     let lessons = match memory.store().lessons(&query).await {
         Ok(lessons) => Some(lessons),
@@ -42,9 +43,11 @@ pub(super) async fn run(
         Err(e) => return Err(e.into()),
     };
     if out.is_json() {
-        return out.json(&json!({ "episode": *episode, "lessons": lessons }));
+        return out
+            .json(&json!({ "episode": *episode, "lessons": lessons, "relations": relations }));
     }
     head(&episode, out)?;
+    related(id, &relations, out)?;
     for step in &episode.steps {
         one_step(step, out)?;
     }
@@ -80,6 +83,19 @@ fn head(episode: &Episode, out: &mut Output) -> Result<(), Failure> {
         ))?;
     }
     out.gap()
+}
+
+/// How it relates to other episodes, from its own point of view.
+fn related(id: EpisodeId, relations: &[Relation], out: &mut Output) -> Result<(), Failure> {
+    for Relation { from, relation, to, .. } in relations {
+        let name = relation.as_str();
+        if *from == id {
+            out.line(format_args!("{name} {}", paint(CODE, to)))?;
+        } else {
+            out.line(format_args!("{} {name} this", paint(CODE, from)))?;
+        }
+    }
+    if relations.is_empty() { Ok(()) } else { out.gap() }
 }
 
 fn one_step(step: &Step, out: &mut Output) -> Result<(), Failure> {

@@ -28,7 +28,9 @@ earlier episodes teach about it; read that before the first step.
 While you work: log_steps after every few actions, failed ones too, with tool, action, what came \
 back (shortened), success and error.
 When you are stuck, or the task turns into another one: recall with the present problem, error \
-messages included. get_episode opens an episode that was recalled.
+messages included, and your episode_id. get_episode opens an episode that was recalled.
+Before your context runs out, or to hand over: log_steps with a checkpoint. Whoever goes on finds the \
+episode in list_episodes (state running), and what to know in get_episode.
 When the task ends, well or not: complete_episode with the outcome, a verdict, and in reflection \
 what you would do next time. Episodes that were never completed teach nothing.
 When something recalled helped, misled you or is wrong: feedback with its id.

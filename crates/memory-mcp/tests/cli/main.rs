@@ -10,6 +10,7 @@
 //! - `recorded_runs`: the real runs, where they are there
 //! - `processes`: several real processes on one data directory
 //! - `verify`: planted damage
+//! - `work`: several episodes: relations, checkpoints, playbooks
 //! - `remote`: a real server behind `--database`, and `copy` to it and back
 //! - `credentials`: tokens and certificates, from the settings down to the server
 //! - `session`: a running `serve` and its one client
@@ -36,4 +37,5 @@ mod session;
 mod settings;
 mod verify;
 mod whole;
+mod work;
 mod world;

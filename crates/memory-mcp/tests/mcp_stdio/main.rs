@@ -5,6 +5,7 @@
 //! - `protocol`: both eras, sizes, beginnings and ends of a connection
 //! - `bad_input`: what is refused, how, and that the server goes on
 //! - `load`: processes and clients side by side
+//! - `forgetting`: what is forgotten is gone for every process
 //! - `handoff`: work that one process begins and another ends
 //! - `kill`: what is acknowledged outlives the process
 
@@ -18,6 +19,7 @@
 
 mod bad_input;
 mod client;
+mod forgetting;
 mod handoff;
 mod kill;
 mod load;

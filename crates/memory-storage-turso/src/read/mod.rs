@@ -8,6 +8,7 @@ pub(crate) mod episodes;
 pub(crate) mod filter;
 pub(crate) mod lessons;
 pub(crate) mod list;
+pub(crate) mod relations;
 pub(crate) mod scan;
 pub(crate) mod search;
 

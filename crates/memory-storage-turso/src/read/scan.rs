@@ -3,16 +3,17 @@
 use memory_core::envelope::damaged;
 use memory_core::learning::Evidence;
 use memory_core::record::{Record, RecordKind};
-use memory_core::store::{Feedback, LessonRecord, Relation, ScanPage, ScanQuery, Scope, Tombstone};
+use memory_core::store::{Feedback, LessonRecord, ScanPage, ScanQuery, Scope, Tombstone};
 use memory_core::{EpisodeId, LessonId, Result, Timestamp};
 
 use super::episodes::{CANDIDATES, FROM_EPISODES, page_episodes, page_rows};
 use super::filter::Sql;
 use super::lessons::lesson;
+use super::relations::relation;
 use super::{cursor, page_limit};
 use crate::batch::{Statement, Value};
 use crate::columns::Columns;
-use crate::names::{parse_relation, parse_verdict};
+use crate::names::parse_verdict;
 use crate::payload::Payloads;
 use crate::write::text;
 
@@ -131,13 +132,7 @@ fn record(kind: RecordKind, mut row: Columns) -> Result<Record> {
     Ok(match kind {
         RecordKind::Pattern => Record::Pattern(lesson_record(row)?),
         RecordKind::Heuristic => Record::Heuristic(lesson_record(row)?),
-        RecordKind::Relation => Record::Relation(Relation {
-            from: EpisodeId::from_bytes(row.id()?),
-            relation: parse_relation(&row.text()?)?,
-            to: EpisodeId::from_bytes(row.id()?),
-            project: row.text()?,
-            at: Timestamp(row.integer()?),
-        }),
+        RecordKind::Relation => Record::Relation(relation(row)?),
         RecordKind::Feedback => Record::Feedback(Feedback {
             subject: LessonId::from_bytes(row.id()?),
             by: EpisodeId::from_bytes(row.id()?),

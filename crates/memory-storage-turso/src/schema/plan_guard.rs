@@ -186,6 +186,7 @@ async fn reads_find_their_rows_by_index() {
         episodes::get(&Scope::All, &ids),
         lessons::lessons(&lessons_of(ids.to_vec())),
         lessons::lessons(&lessons_of(vec![])),
+        crate::read::relations::relations(&project, ids[0]),
     ];
     reads.extend(changes::changes(Some(&watermark)).statements);
     for filter in filters() {

@@ -23,8 +23,8 @@ use std::time::Duration;
 use memory_core::clock::Clock;
 use memory_core::learning::ScoredLesson;
 use memory_core::store::{
-    Carried, Changes, Counts, EpisodeStore, LessonQuery, ListQuery, Page, Recollection, ScanPage,
-    ScanQuery, Scope, SearchQuery, SearchResult, Watermark, Write, Written,
+    Carried, Changes, Counts, EpisodeStore, LessonQuery, ListQuery, Page, Recollection, Relation,
+    ScanPage, ScanQuery, Scope, SearchQuery, SearchResult, Watermark, Write, Written,
 };
 use memory_core::{Episode, EpisodeId, Result};
 use memory_storage_turso::TursoStore;
@@ -217,6 +217,10 @@ impl<D: EpisodeStore> EpisodeStore for PendingStore<D> {
 
     async fn lessons(&self, query: &LessonQuery) -> Result<Vec<ScoredLesson>> {
         self.durable().lessons(query).await
+    }
+
+    async fn relations(&self, scope: &Scope, id: EpisodeId) -> Result<Vec<Relation>> {
+        self.durable().relations(scope, id).await
     }
 
     async fn recollect(&self, ids: &[EpisodeId], lessons: &LessonQuery) -> Result<Recollection> {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use memory_core::learning::ScoredLesson;
 use memory_core::store::{
-    Changes, Counts, EpisodeStore, LessonQuery, ListQuery, Page, Recollection, ScanPage, ScanQuery,
+    Changes, Counts, EpisodeStore, LessonQuery, ListQuery, Page, Recollection, Relation, ScanPage, ScanQuery,
     Scope, SearchQuery, SearchResult, Watermark, Write, Written,
 };
 use memory_core::{Episode, EpisodeId, Error, Result};
@@ -62,6 +62,11 @@ impl EpisodeStore for Shaky {
     async fn lessons(&self, query: &LessonQuery) -> Result<Vec<ScoredLesson>> {
         self.reachable()?;
         self.store.lessons(query).await
+    }
+
+    async fn relations(&self, scope: &Scope, id: EpisodeId) -> Result<Vec<Relation>> {
+        self.reachable()?;
+        self.store.relations(scope, id).await
     }
 
     async fn recollect(&self, ids: &[EpisodeId], lessons: &LessonQuery) -> Result<Recollection> {

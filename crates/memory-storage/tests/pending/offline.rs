@@ -123,7 +123,14 @@ async fn refused_entry_is_kept_listed_and_can_be_retried() {
     let episode = Episode::start(EpisodeId::generate(now), "pending", "made elsewhere", now);
     let write_id = WriteId::generate(now);
     let steps = step("step 0");
-    let append = AppendSteps { id: episode.id, scope: scope(), steps, first: None, write_id, recalled: vec![] };
+    let append = AppendSteps {
+        id: episode.id,
+        scope: scope(),
+        steps,
+        first: None,
+        write_id,
+        recalled: vec![],
+    };
     world.server.stop();
     let queued = store.write(vec![Write::AppendSteps(append)]).await.unwrap().remove(0).unwrap();
     assert_eq!(queued.kept, Kept::Queued);

@@ -2,8 +2,8 @@
 
 use memory_core::learning::{Evidence, Lesson, LessonKind, LessonStats, ScoredLesson};
 use memory_core::store::{
-    AppendSteps, Feedback, FeedbackVerdict, Filter, LessonQuery, LessonRecord, SearchQuery, Tombstone,
-    Write,
+    AppendSteps, Feedback, FeedbackVerdict, Filter, LessonQuery, LessonRecord, SearchQuery,
+    Tombstone, Write,
 };
 use memory_core::{Episode, EpisodeId, EpisodeStore, Error, LessonId, OutcomeKind, Timestamp};
 

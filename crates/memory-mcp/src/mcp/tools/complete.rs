@@ -36,7 +36,7 @@ pub(super) struct CompleteEpisode {
     verdict: Option<String>,
     /// For abstained: at which step.
     at_step: Option<u32>,
-    /// 0 to 1, if environment or user gave one; else computed.
+    /// 0 to 1, if one was given; else computed.
     reward: Option<f64>,
     /// Else drawn from the steps.
     reflection: Option<ReflectionArguments>,

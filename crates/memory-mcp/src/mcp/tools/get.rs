@@ -22,9 +22,8 @@ pub(super) struct GetEpisode {
     #[serde(deserialize_with = "parsed")]
     #[schemars(with = "String")]
     episode_id: EpisodeId,
-    /// Default 1.
     from_step: Option<u32>,
-    /// Default 20; 1 shows that step in full.
+    /// Default 20; 1 shows it in full.
     step_count: Option<u32>,
     project: Option<String>,
 }
@@ -34,10 +33,10 @@ pub(super) struct EpisodeDetail {
     episode: EpisodeHead,
     steps: Vec<StepView>,
     total_steps: usize,
-    /// Where to go on.
+    // Where to go on. No doc comments here: definitions have to be small.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_step: Option<usize>,
-    /// How to go on with a running one.
+    // What whoever goes on with a running episode needs to know.
     #[serde(skip_serializing_if = "Option::is_none")]
     handoff: Option<String>,
 }
@@ -45,7 +44,8 @@ pub(super) struct EpisodeDetail {
 impl Tool for GetEpisode {
     const NAME: &'static str = "get_episode";
     const TITLE: &'static str = "Get episode";
-    const DESCRIPTION: &'static str = "An episode with its steps, long texts shortened.";
+    const DESCRIPTION: &'static str =
+        "An episode with its steps, shortened; of a running one the hand-off.";
     const EFFECT: Effect = Effect::Reads;
     type Output = EpisodeDetail;
 

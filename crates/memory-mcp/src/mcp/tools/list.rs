@@ -22,7 +22,7 @@ const MAX_PAGE: u32 = 100;
 pub(super) struct ListEpisodes {
     #[serde(default, deserialize_with = "or_default")]
     filter: FilterArguments,
-    /// next_cursor of the last page.
+    /// The last next_cursor.
     cursor: Option<String>,
     /// Default 20, at most 100.
     limit: Option<u32>,

@@ -26,7 +26,7 @@ pub(super) struct RecallForTask {
     limit: Option<u32>,
     /// Default 1500.
     budget_tokens: Option<u32>,
-    /// Yours: its outcome then tells what helped.
+    /// Yours.
     #[serde(default, deserialize_with = "parsed_option")]
     #[schemars(with = "Option<String>")]
     episode_id: Option<EpisodeId>,
@@ -83,7 +83,7 @@ impl Tool for RecallForTask {
     const NAME: &'static str = "recall";
     const TITLE: &'static str = "Recall";
     const DESCRIPTION: &'static str =
-        "Earlier episodes and lessons that help with a task or a problem, if there are any.";
+        "Earlier episodes and lessons that help with a task or problem, if any.";
     const EFFECT: Effect = Effect::Reads;
     type Output = Recalled;
 

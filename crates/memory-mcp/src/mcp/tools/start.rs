@@ -26,7 +26,7 @@ const NAMES: [(&str, &str); 2] =
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StartEpisode {
-    /// The task, in the words in which it was given.
+    /// In the words in which it was given.
     task: String,
     /// Default: this server's.
     project: Option<String>,
@@ -36,11 +36,11 @@ pub(super) struct StartEpisode {
     /// Plain values to filter by.
     #[serde(default, deserialize_with = "or_default")]
     metadata: BTreeMap<String, Value>,
-    /// Your own UUID: repeating the call is then harmless.
+    /// Your own UUID: repeating is then harmless.
     #[serde(default, deserialize_with = "parsed_option")]
     #[schemars(with = "Option<String>")]
     episode_id: Option<EpisodeId>,
-    /// Of the memory in the answer; default 800, 0 for none.
+    /// Default 800; 0 for none.
     recall_budget_tokens: Option<u32>,
 }
 

@@ -15,13 +15,12 @@ pub(super) struct LogSteps {
     #[serde(deserialize_with = "parsed")]
     #[schemars(with = "String")]
     episode_id: EpisodeId,
-    /// In order.
     #[serde(default, deserialize_with = "or_default")]
     #[schemars(with = "Vec<StepArguments>")]
     steps: Vec<StepArguments>,
-    /// Where things stand and what is next: for whoever goes on.
+    /// For whoever goes on: state, next.
     checkpoint: Option<String>,
-    /// Number of the first of these, from 1: repeating the call is then harmless.
+    /// Number of the first, from 1: repeating is then harmless.
     first_step: Option<u32>,
     project: Option<String>,
 }
@@ -40,7 +39,7 @@ struct StepArguments {
     error: Option<String>,
     latency_ms: Option<u64>,
     tokens: Option<u64>,
-    /// RFC 3339; default now.
+    /// RFC 3339.
     #[schemars(with = "Option<String>")]
     at: Option<Timestamp>,
 }
