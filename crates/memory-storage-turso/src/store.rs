@@ -19,9 +19,7 @@ use crate::config::TursoConfig;
 use crate::database::Database;
 use crate::metrics::Metrics;
 use crate::payload::{Known, PayloadConfig, Payloads};
-use crate::read::{
-    self, changes, counts, episodes, lessons, list, relations, scan, search,
-};
+use crate::read::{self, changes, counts, episodes, lessons, list, relations, scan, search};
 use crate::transport::{
     LocalTransport, RemoteConfig, RemoteMetrics, RemoteTransport, Transport, offload,
 };

@@ -47,7 +47,7 @@ fn a_forgotten_episode_is_found_by_no_path_in_any_process() {
     };
     let steps = [
         step("vault rotate", json!("Error: lease has expired")),
-        step("vault login", Value::Null),
+        step("docker login", Value::Null),
         step("vault rotate", Value::Null),
     ];
     one.done("log_steps", json!({"episode_id": id, "steps": steps}));

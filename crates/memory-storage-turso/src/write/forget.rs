@@ -15,15 +15,32 @@ macro_rules! doomed {
     };
 }
 
-const DELETIONS: [&str; 9] = [
+/// Lessons of which it is the only evidence: what they say comes from it, so they go with it, whoever
+/// said what about them.
+macro_rules! only_witness {
+    () => {
+        "SELECT v.lesson FROM lesson_evidence v WHERE v.episode = ?1 \
+         AND NOT EXISTS (SELECT 1 FROM lesson_evidence o \
+           WHERE o.lesson = v.lesson AND o.episode <> ?1)"
+    };
+}
+
+const DELETIONS: [&str; 11] = [
     concat!("DELETE FROM episode_metadata WHERE episode = (", doomed!(), ")"),
     concat!("DELETE FROM episode_text WHERE rowid = (", doomed!(), ")"),
     concat!("DELETE FROM steps WHERE episode = (", doomed!(), ")"),
     concat!("DELETE FROM feedback WHERE subject = ?1 AND EXISTS (", doomed!(), ")"),
-    // Lessons before the words this episode had on them: below they no longer count.
     concat!(
-        "DELETE FROM lessons WHERE id IN (SELECT lesson FROM lesson_evidence WHERE episode = ?1 \
-           UNION SELECT subject FROM feedback WHERE by_episode = ?1) \
+        "DELETE FROM feedback WHERE subject IN (",
+        only_witness!(),
+        ") AND EXISTS (",
+        doomed!(),
+        ")"
+    ),
+    concat!("DELETE FROM lessons WHERE id IN (", only_witness!(), ") AND EXISTS (", doomed!(), ")"),
+    // Lessons that nothing but a word of it keeps.
+    concat!(
+        "DELETE FROM lessons WHERE id IN (SELECT subject FROM feedback WHERE by_episode = ?1) \
          AND NOT EXISTS (SELECT 1 FROM lesson_evidence o \
            WHERE o.lesson = lessons.id AND o.episode <> ?1) \
          AND NOT EXISTS (SELECT 1 FROM feedback f \
