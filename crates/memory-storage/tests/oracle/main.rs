@@ -259,7 +259,14 @@ impl World {
             Op::Append { who, n } => {
                 let steps = vec![Step { action: format!("{}", self.writes), ..Step::default() }];
                 let (id, write_id) = (self.id(n), self.write_id());
-                let append = AppendSteps { id, scope: Scope::All, steps, first: None, write_id, recalled: vec![] };
+                let append = AppendSteps {
+                    id,
+                    scope: Scope::All,
+                    steps,
+                    first: None,
+                    write_id,
+                    recalled: vec![],
+                };
                 self.write(who, Write::AppendSteps(append)).await;
             }
             Op::Forget { who, n } => {

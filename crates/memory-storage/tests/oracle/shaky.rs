@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use memory_core::learning::ScoredLesson;
 use memory_core::store::{
-    Changes, Counts, EpisodeStore, LessonQuery, ListQuery, Page, Recollection, Relation, ScanPage, ScanQuery,
-    Scope, SearchQuery, SearchResult, Watermark, Write, Written,
+    Changes, Counts, EpisodeStore, LessonQuery, ListQuery, Page, Recollection, Relation, ScanPage,
+    ScanQuery, Scope, SearchQuery, SearchResult, Watermark, Write, Written,
 };
 use memory_core::{Episode, EpisodeId, Error, Result};
 use memory_storage_turso::TursoStore;
