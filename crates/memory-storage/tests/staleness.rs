@@ -83,7 +83,14 @@ async fn work(storage: Arc<HybridStorage<TursoStore>>, seed: u64) -> String {
         if operation % WRITE_EVERY == 0 {
             let steps = vec![Step { action: format!("{seed}"), ..Step::default() }];
             let write_id = WriteId::derive(&[&seed.to_le_bytes(), &operation.to_le_bytes()]);
-            let append = AppendSteps { id: id(n), scope: Scope::All, steps, first: None, write_id };
+            let append = AppendSteps {
+                id: id(n),
+                scope: Scope::All,
+                steps,
+                first: None,
+                write_id,
+                recalled: vec![],
+            };
             let written = storage.write(vec![Write::AppendSteps(append)]).await;
             match written.and_then(|mut results| results.remove(0)) {
                 Ok(done) => {
