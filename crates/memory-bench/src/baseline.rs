@@ -51,9 +51,8 @@ pub(crate) struct Baselines {
 
 impl std::fmt::Display for Baselines {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let line = |ratio: &Ratio| {
-            format!("{:.2} ({:.2} to {:.2})", ratio.mean, ratio.low, ratio.high)
-        };
+        let line =
+            |ratio: &Ratio| format!("{:.2} ({:.2} to {:.2})", ratio.mean, ratio.low, ratio.high);
         let [prepared, run, connections] = self.statements;
         writeln!(f, "CPU of a point read, times that of the bare engine: {}", line(&self.read))?;
         writeln!(f, "CPU of a durable save, times that of a loop by hand: {}", line(&self.save))?;
@@ -98,8 +97,7 @@ pub(crate) async fn measure() -> Result<Baselines> {
         reads.push((theirs, own));
     }
     let metrics = ours.metrics();
-    let statements =
-        [metrics.prepared.get(), metrics.statements.get(), metrics.connections.get()];
+    let statements = [metrics.prepared.get(), metrics.statements.get(), metrics.connections.get()];
     let ratio = |rounds: &[(f64, f64)]| Ratio::of(rounds).context("too few rounds");
     Ok(Baselines { read: ratio(&reads)?, save: ratio(&saves)?, bulk: ratio(&bulks)?, statements })
 }

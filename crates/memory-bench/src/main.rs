@@ -224,6 +224,8 @@ fn resident(own: &Path) -> Result<[Figure; 3]> {
         Figure::new("then 4 MiB, 20,000 reads: resident beyond it", next()?, "MiB"),
         Figure::new("cache file of 128 MiB after these reads, allocated", next()?, "MiB"),
     ])
+}
+
 async fn scale(args: Scale) -> Result<()> {
     let measured = if args.alone {
         let mut measured = Vec::new();

@@ -450,7 +450,7 @@ impl EpisodeStore for TursoStore {
 
     async fn relations(&self, scope: &Scope, id: EpisodeId) -> Result<Vec<Relation>> {
         let batch = read::read(vec![relations::relations(scope, id)]);
-        let rows = read::rows(self.run(batch).await?);
+        let rows = read::rows(self.run(batch, scope).await?);
         rows.into_iter().map(|row| relations::relation(Columns::new(row))).collect()
     }
 
