@@ -377,6 +377,10 @@ pub struct MigrateArgs {
     /// Take over the episodes of this database in the older layout, which stays as it is
     #[arg(long, value_name = "FILE", conflicts_with = "to")]
     pub from: Option<PathBuf>,
+    /// Write every episode anew with the present payload.codec and payload.compression, beside whoever
+    /// uses the database; stopped and run again, it goes on
+    #[arg(long, conflicts_with_all = ["to", "from", "dry_run"])]
+    pub reencode: bool,
     /// Do not ask before changing a server
     #[arg(long, short)]
     pub yes: bool,

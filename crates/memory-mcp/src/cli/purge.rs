@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use memory_core::EpisodeId;
-use memory_storage_turso::Maintenance;
 use memory_storage_turso::pending::PendingFile;
+use memory_storage_turso::{Maintenance, TursoStore};
 
 use super::Failure;
 use super::output::{self};
@@ -14,6 +14,13 @@ use crate::config::Place;
 /// To be called when this process has let go of the database and the cache.
 pub(super) async fn run(ids: &[EpisodeId], session: &Session) -> Result<(), Failure> {
     let (config, place) = (session.config(), session.place()?);
+    let store = match &place {
+        Place::File(path) => TursoStore::open(config.file(path.clone())).await?,
+        Place::Server(url) => TursoStore::connect(config.server(url.clone(), config.token()))?,
+    };
+    let withdrawn = store.withdraw_dictionaries_of(ids).await;
+    store.close().await;
+    withdrawn?;
     let database = match &place {
         Place::File(path) => Maintenance::open(config.file(path.clone())).await?,
         Place::Server(url) => Maintenance::connect(config.server(url.clone(), config.token()))?,

@@ -74,6 +74,8 @@ fn the_schema_goes_back_and_forth_where_nothing_gets_lost() {
     none.run(&["migrate"]).failed(1).says("there is no database file");
 
     let back = (latest - 1).to_string();
+    world.run(&["migrate", "--to", &back]).failed(1).says("there are compressed episodes");
+    world.run(&["migrate", "--reencode", "--set", "payload.compression=none"]).done();
     let shown = world.json(&["migrate", "--dry-run", "--to", &back]);
     if shown["steps"][latest as usize - 1]["fate"] == "would be taken back" {
         let went = world.json(&["migrate", "--to", &back]);
@@ -100,7 +102,14 @@ fn the_schema_goes_back_and_forth_where_nothing_gets_lost() {
 fn purged_episodes_leave_no_trace_in_the_data_directory() {
     let mut secret = episode(1, "the xylocarpquartet of zugzwangmarmot", "success");
     secret["steps"][0]["observation"] = "xylocarpquartet zugzwangmarmot\n".repeat(4000).into();
-    let world = World::with(&[secret, episode(2, "another task", "failure")]);
+    // Enough of them that the project has a dictionary of its own, which has their words.
+    let others = (2..=250).map(|n| {
+        let mut other = episode(2, "a task of another kind", "failure");
+        other["id"] = format!("0198c0de-7a3b-7c11-9e02-5d1f2a3c{n:04x}").into();
+        other
+    });
+    let world = World::with(&[vec![secret], others.collect()].concat());
+    world.json(&["migrate", "--reencode"]);
     let id = world.id_of("the xylocarpquartet of zugzwangmarmot");
     world.run(&["show", &id, "--set", "cache.redb=on"]).done();
     world.run(&["recall", "xylocarpquartet", "--set", "cache.redb=on"]).done();
@@ -130,5 +139,21 @@ fn purged_episodes_leave_no_trace_in_the_data_directory() {
     assert!(traces().is_empty(), "{:?}", traces());
     // Once more, as after an interruption.
     world.run(&["forget", "--purge", &id]).done();
-    assert_eq!(world.json(&["stats"])["episodes"], 1);
+    assert_eq!(world.json(&["stats"])["episodes"], 249);
+}
+
+#[test]
+fn payloads_are_written_anew_to_the_present_settings() {
+    let world = World::new();
+    world.run(&["import", SAMPLES, "--set", "payload.compression=none"]).done();
+    let before = world.run(&["export"]).done().stdout;
+    let packed = world.json(&["migrate", "--reencode"]);
+    let bytes = |name: &str| packed[name].as_u64().unwrap();
+    assert_eq!((bytes("episodes"), bytes("rewritten"), bytes("damaged")), (47, 47, 0));
+    assert!(bytes("bytes_after") * 2 < bytes("bytes_before"), "{packed}");
+    assert!(world.run(&["export"]).done().stdout == before, "the export differs");
+    assert_eq!(world.json(&["migrate", "--reencode"])["rewritten"], 0, "nothing is left to do");
+    let plain = world.json(&["migrate", "--reencode", "--set", "payload.compression=none"]);
+    assert_eq!(plain["bytes_after"], packed["bytes_before"]);
+    assert!(world.run(&["export"]).done().stdout == before, "the export differs");
 }

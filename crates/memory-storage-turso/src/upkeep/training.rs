@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use memory_core::envelope::Compression;
 use memory_core::store::{EpisodeStore as _, Filter, ListQuery, Scope, Write};
-use memory_core::{Episode, Result, Timestamp, WriteId};
+use memory_core::{Episode, EpisodeId, Result, Timestamp, WriteId};
 
 use super::dictionaries;
 use crate::batch::{Access, Batch, Statement, Value};
@@ -14,7 +14,7 @@ use crate::payload::{Dictionary, trained};
 use crate::read::{self, MAX_PAGE};
 use crate::store::{TursoStore, saved_project};
 use crate::transport::offload;
-use crate::write::text;
+use crate::write::{hex, text};
 
 /// Episodes of a project that a first dictionary takes; another one is made when there are so many
 /// times more than the last one has seen.
@@ -45,6 +45,9 @@ WHERE leases.until < unixepoch()";
 
 const HAS_LEASE: &str =
     "SELECT EXISTS (SELECT 1 FROM leases WHERE name = 'dictionary' AND holder = ?1)";
+
+const PROJECTS_OF_FORGOTTEN: &str = "\
+SELECT DISTINCT t.project FROM json_each(?1) j CROSS JOIN tombstones t WHERE t.id = unhex(j.value)";
 
 const GIVE_LEASE: &str = "DELETE FROM leases WHERE name = 'dictionary' AND holder = ?1";
 
@@ -175,6 +178,21 @@ impl TursoStore {
         self.rewrite_retired(project).await?;
         let delete = vec![dictionaries::delete_retired(project)];
         self.database.run(Batch { access: Access::Write, statements: delete }).await?;
+        Ok(())
+    }
+
+    /// The same for every project that one of these forgotten episodes belonged to.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`withdraw_dictionaries`](Self::withdraw_dictionaries).
+    pub async fn withdraw_dictionaries_of(&self, forgotten: &[EpisodeId]) -> Result<()> {
+        let ids: Vec<String> = forgotten.iter().map(|id| hex(id.as_bytes())).collect();
+        let ids = Value::Text(serde_json::Value::from(ids).to_string());
+        let ask = read::read(vec![Statement::new(PROJECTS_OF_FORGOTTEN, vec![ids])]);
+        for row in read::rows(self.database.run(ask).await?) {
+            self.withdraw_dictionaries(&Columns::new(row).text()?).await?;
+        }
         Ok(())
     }
 }

@@ -1,8 +1,10 @@
 //! `memory-mcp migrate`.
 //!
 //! - `older`: with `--from`, the episodes of a database in the older layout
+//! - `reencode`: with `--reencode`, payloads written anew
 
 mod older;
+mod reencode;
 
 use std::io::{IsTerminal, stdin};
 
@@ -26,6 +28,9 @@ pub(super) async fn run(
 ) -> Result<(), Failure> {
     if let Some(from) = &args.from {
         return older::run(from, args.dry_run, session, out).await;
+    }
+    if args.reencode {
+        return reencode::run(session, out).await;
     }
     let (config, place) = (session.config(), session.place()?);
     let database = match &place {
