@@ -4,8 +4,8 @@ use super::Clients;
 use super::Op::*;
 use super::{Op, database, hold};
 
-/// What was left of random operations, reduced, that failed: on builds with one line of the cache
-/// taken out, which the comment names, and the last one on a release candidate.
+/// What was left of random operations, reduced, that failed on builds with one line of the cache taken
+/// out, which the comment names; the last one was thought out.
 #[test]
 fn every_sequence_that_ever_failed_holds() {
     let sequences: &[(Clients, &[Op])] = &[
