@@ -1,9 +1,9 @@
 //! Databases as a whole: backups, restoring, old schemas, and leaving no trace.
 
 #![expect(
+    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
-    clippy::print_stdout,
     clippy::unwrap_used,
     reason = "tests"
 )]
