@@ -2,7 +2,7 @@
 
 use memory_core::learning::ScoredLesson;
 use memory_core::store::{EpisodeStore, LessonQuery, Relation};
-use memory_core::{Episode, EpisodeId, Step};
+use memory_core::{Episode, EpisodeId, Error, Step};
 use serde_json::json;
 
 use super::Failure;
@@ -34,25 +34,30 @@ pub(super) async fn run(
         return Err(Failure::not_found(format!("there is no episode {id}"))
             .hint("`memory-mcp list` shows the episodes, with --project those of one project"));
     };
-    let relations = memory.store().relations(&scope, id).await?;
+    let relations = if_there(memory.store().relations(&scope, id).await)?;
     let query = LessonQuery { scope, episodes: vec![id], kinds: Vec::new(), limit: LESSONS };
-    let lessons = match memory.store().lessons(&query).await {
-        Ok(lessons) => Some(lessons),
-        // The episode may be in the cache all the same; that the database is away is told in any case.
-        Err(e) if e.is_retryable() => None,
-        Err(e) => return Err(e.into()),
-    };
+    let lessons = if_there(memory.store().lessons(&query).await)?;
     if out.is_json() {
         return out
             .json(&json!({ "episode": *episode, "lessons": lessons, "relations": relations }));
     }
     head(&episode, out)?;
-    related(id, &relations, out)?;
+    related(id, &relations.unwrap_or_default(), out)?;
     for step in &episode.steps {
         one_step(step, out)?;
     }
     reflection(&episode, out)?;
     taught(&lessons.unwrap_or_default(), out)
+}
+
+/// `None` while the database is away: the episode may be in the cache all the same, and that what is
+/// shown is from there is told in any case.
+fn if_there<T>(read: Result<T, Error>) -> Result<Option<T>, Failure> {
+    match read {
+        Ok(found) => Ok(Some(found)),
+        Err(e) if e.is_retryable() => Ok(None),
+        Err(e) => Err(e.into()),
+    }
 }
 
 fn head(episode: &Episode, out: &mut Output) -> Result<(), Failure> {
