@@ -16,7 +16,7 @@
 //! - [`formats`]: the table of `formats`, and the shipped dictionary
 //! - [`mod@scale`]: the measurements of `scale`
 //! - [`mod@remote`]: the measurements of `remote`
-//! - [`staleness`]: the simulation of `staleness`
+//! - [`mod@staleness`]: the simulation of `staleness`
 //! - [`figure`]: a named figure with its unit, printed as a table or as JSON
 //! - [`ratio`]: on against off, with an interval
 //! - [`plot`]: curves as an SVG file

@@ -2,7 +2,7 @@
 //!
 //! postcard writes neither names nor lengths of structs, so every field is always written, and a
 //! mirror of the domain's types says which. Destructuring without `..` makes the compiler point here
-//! when the domain grows a field; [`FORMAT`] has to go up then.
+//! when the domain grows a field; `FORMAT` has to go up then.
 
 use std::collections::BTreeMap;
 

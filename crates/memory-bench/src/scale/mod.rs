@@ -3,7 +3,7 @@
 //! Every size is measured in a process of its own, so that memory is its own too.
 //!
 //! - [`load`]: filling the file
-//! - [`measure`]: what the store's operations take
+//! - [`mod@measure`]: what the store's operations take
 //! - [`json_column`]: the same metadata in a JSON column, searched with LIKE and `json_extract`
 
 mod json_column;

@@ -1,11 +1,11 @@
 //! Backups: a database in a file by itself, sealed with its length and checksum.
 //!
-//! - [`seal`](mod@seal): the file's form; writing it, checking it
+//! - `seal`(mod@seal): the file's form; writing it, checking it
 //! - `scratch`: directories for what is not finished yet, and what a killed process left of them
 //! - `tables`: what a database of ours consists of
 //! - `download`: a backup of a server, row by row in one snapshot
 //! - `fill`: the mark of a database that is being filled from a backup
-//! - [`unpack`](mod@unpack): a backup verified, in a private copy
+//! - `unpack`(mod@unpack): a backup verified, in a private copy
 
 mod download;
 pub(crate) mod fill;

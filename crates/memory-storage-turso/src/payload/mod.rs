@@ -82,7 +82,7 @@ impl Payloads {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`]: it is too long.
+    /// [`Error::Invalid`](memory_core::Error::Invalid): it is too long.
     pub fn encode_episode(&self, episode: &Episode) -> Result<Vec<u8>> {
         Ok(self.episode(episode)?.bytes)
     }
@@ -141,7 +141,7 @@ impl Payloads {
     ///
     /// # Errors
     ///
-    /// [`Error::Corrupt`]: the bytes are not what was written, or need a dictionary that is not known.
+    /// [`Error::Corrupt`](memory_core::Error::Corrupt): the bytes are not what was written, or need a dictionary that is not known.
     pub fn decode_episode(&self, id: EpisodeId, version: u64, stored: &[u8]) -> Result<Episode> {
         let thing = fmt::from_fn(|f| write!(f, "episode {id}"));
         let mut episode: Episode = self.decode(&thing, stored)?;
