@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use memory_core::{Error, Result};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, Response, StatusCode, Url, redirect};
@@ -210,14 +210,20 @@ async fn read(mut answer: Response, limit: usize) -> Result<Bytes, ReadError> {
     if announced > limit as u64 {
         return Err(ReadError::TooLarge);
     }
-    let mut body = BytesMut::with_capacity(announced as usize);
+    // Put together at the end: a buffer that grows would take twice the limit before it is known
+    // that the answer is too large.
+    let (mut chunks, mut length) = (Vec::new(), 0);
     while let Some(chunk) = answer.chunk().await.map_err(ReadError::Broken)? {
-        if body.len() + chunk.len() > limit {
+        length += chunk.len();
+        if length > limit {
             return Err(ReadError::TooLarge);
         }
-        body.extend_from_slice(&chunk);
+        chunks.push(chunk);
     }
-    Ok(body.freeze())
+    Ok(match chunks.as_slice() {
+        [only] => only.clone(),
+        _ => chunks.concat().into(),
+    })
 }
 
 async fn refusal(answer: Response) -> Failure {
