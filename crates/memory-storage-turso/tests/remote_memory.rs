@@ -1,7 +1,7 @@
 //! Memory stays bounded whatever a server sends and however many callers wait. In a process of its
 //! own, because it looks at the whole process.
 
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::sync::Arc;
 use std::time::Duration;
