@@ -19,9 +19,14 @@ use crate::figure::{Figure, percentile};
 const SEED: u64 = 0xCAC4E;
 const EPISODE_BYTES: usize = 4_096;
 
-/// Episodes in the file; every round reads each once, from the cache and bare, in turns.
+/// Episodes in the file; every round reads each so many times, from the cache and bare, in turns.
 const IN_FILE: u64 = 1_000;
+const TIMES_FROM_FILE: usize = 20;
 const ROUNDS: usize = 15;
+
+/// Reads of each episode in memory in a round. The system counts CPU in ticks of 4 ms: a round has to be
+/// many of them.
+const TIMES_FROM_MEMORY: usize = 2_000;
 
 const BARE: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::new("bare");
 
@@ -31,13 +36,13 @@ pub(crate) async fn from_memory(store: &HybridStorage, ids: &[EpisodeId]) -> Res
     store.get(&Scope::All, ids).await?;
     for _ in 0..20 {
         let began = cpu_seconds()?;
-        for _ in 0..100 {
+        for _ in 0..TIMES_FROM_MEMORY {
             for id in ids {
                 let found = store.get(&Scope::All, std::slice::from_ref(id)).await?;
                 black_box(found.first().and_then(Option::as_ref).context("it is missing")?);
             }
         }
-        rounds.push((cpu_seconds()? - began) / (100 * ids.len()) as f64);
+        rounds.push((cpu_seconds()? - began) / (TIMES_FROM_MEMORY * ids.len()) as f64);
     }
     Ok(Figure::new("get, from memory, CPU", percentile(&mut rounds, 0.5) * 1e6, "us"))
 }
@@ -52,21 +57,22 @@ pub(crate) fn from_file() -> Result<Vec<Figure>> {
     let bare = redb::Builder::new().set_cache_size(8 << 20).create(dir.path().join("bare"))?;
     let ids = fill(&cache, &bare)?;
     let (mut cached, mut parts) = (Vec::new(), Vec::new());
+    let reads = ids.len() * TIMES_FROM_FILE;
     for _ in 0..ROUNDS {
         let began = cpu_seconds()?;
-        for id in &ids {
+        for id in ids.iter().cycle().take(reads) {
             let entry = cache.read_file(*id, Instant::now()).context("it is not in the file")?;
             black_box(entry);
         }
         let between = cpu_seconds()?;
-        for id in &ids {
+        for id in ids.iter().cycle().take(reads) {
             let table = bare.begin_read()?.open_table(BARE)?;
             let body = table.get(id.as_bytes())?.context("it is not in the bare file")?;
             black_box(stored::decode_body(body.value())?);
         }
         let ended = cpu_seconds()?;
-        cached.push((between - began) / ids.len() as f64);
-        parts.push((ended - between) / ids.len() as f64);
+        cached.push((between - began) / reads as f64);
+        parts.push((ended - between) / reads as f64);
     }
     let mut ratios: Vec<f64> = cached.iter().zip(&parts).map(|(c, p)| c / p).collect();
     let [cached, parts] = [&mut cached, &mut parts].map(|s| percentile(s, 0.5) * 1e6);
