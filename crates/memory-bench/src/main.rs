@@ -16,24 +16,21 @@
 //! - [`formats`]: the table of `formats`, and the shipped dictionary
 //! - [`mod@scale`]: the measurements of `scale`
 //! - [`mod@remote`]: the measurements of `remote`
-//! - [`mod@staleness`]: the simulation of `staleness`
 //! - [`figure`]: a named figure with its unit, printed as a table or as JSON
-//! - [`ratio`]: on against off, with an interval
 //! - [`plot`]: curves as an SVG file
-//! - [`machine`]: what it all ran on
+//!
+//! `staleness`, the ratios with their intervals and what is told of the machine are those of
+//! `memory_mcp::bench`.
 #![expect(clippy::print_stdout, reason = "the report goes to the terminal")]
 
 mod baseline;
 mod cache;
 mod figure;
 mod formats;
-mod machine;
 mod plot;
 mod process;
-mod ratio;
 mod remote;
 mod scale;
-mod staleness;
 mod storage;
 
 use std::path::{Path, PathBuf};
@@ -42,6 +39,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 
 use figure::Figure;
+use memory_mcp::bench::{machine, ratio, staleness};
 
 /// The binary's.
 #[global_allocator]

@@ -2,12 +2,14 @@
 //!
 //! # Layout
 //!
+//! - [`bench`](mod@bench): what `memory-mcp bench` measures
 //! - [`cli`]: commands, their output, exit codes; the only place that prints
 //! - [`config`]: one validated [`Config`](config::Config) out of flags, environment, file, defaults
 //! - [`eval`]: measurements of recall
 //! - [`http`]: MCP over HTTP: tokens, limits, connections
 //! - [`import`]: recorded runs of agents, in six formats, as episodes
 //! - [`mcp`]: the MCP server on stdin and stdout
+pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod eval;

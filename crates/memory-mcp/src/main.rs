@@ -1,6 +1,7 @@
 //! The `memory-mcp` binary: see the library's [`cli`](memory_mcp::cli).
 
 /// Decoding episodes is many small allocations; measured faster than the system's allocator.
+#[cfg(feature = "mimalloc")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -26,6 +26,8 @@ pub struct CacheConfig {
     pub ttl: Ttl,
     /// How old what a read returns may be when another process has written; caps every other bound.
     pub max_staleness: Duration,
+    /// Keep results of queries, until something is known to have changed.
+    pub query_results: bool,
     /// Where the cache file is; created when absent. `None`: no cache file, whatever `redb` says.
     pub dir: Option<PathBuf>,
 }
@@ -39,6 +41,7 @@ impl Default for CacheConfig {
             policy: Policy::default(),
             ttl: Ttl::ByState,
             max_staleness: Duration::from_secs(3600),
+            query_results: true,
             dir: None,
         }
     }

@@ -143,7 +143,7 @@ impl<D: EpisodeStore> HybridStorage<D> {
             };
         }
         let remote = place == Place::Remote;
-        let for_queries = config.memory_bytes / QUERIES;
+        let for_queries = if config.query_results { config.memory_bytes / QUERIES } else { 0 };
         let for_episodes = config.memory_bytes - for_queries;
         let cache =
             Cache::open(&CacheConfig { memory_bytes: for_episodes, ..config.clone() }, remote);

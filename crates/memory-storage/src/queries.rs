@@ -69,6 +69,8 @@ impl Weighed for Item {
 
 /// The kept answers.
 pub(crate) struct Queries {
+    /// Of 0 bytes there are none to keep.
+    off: bool,
     index: Index<Arc<str>, Item>,
     admissions: AtomicU64,
     evictions: AtomicU64,
@@ -78,7 +80,12 @@ impl Queries {
     pub(crate) fn new(policy: Policy, bytes: u64) -> Self {
         let entries = usize::try_from(bytes / 2048).unwrap_or(64).max(64);
         let index = Index::new(policy, bytes, entries);
-        Queries { index, admissions: AtomicU64::new(0), evictions: AtomicU64::new(0) }
+        Queries {
+            off: bytes == 0,
+            index,
+            admissions: AtomicU64::new(0),
+            evictions: AtomicU64::new(0),
+        }
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<Arc<Kept>> {
@@ -98,6 +105,9 @@ impl Queries {
 
     /// Keeps what a query found that was asked at `seen`, when `version` was known.
     pub(crate) fn keep(&self, key: &str, answer: Answer, version: Version, seen: Instant) {
+        if self.off {
+            return;
+        }
         let weight = (answer.bytes() + key.len() + 256) as u64;
         let kept = Kept { answer, version, seen, weight };
         let gone = self.index.insert(Arc::from(key), Item(Arc::new(kept)));

@@ -1,5 +1,6 @@
-//! What the tests lean on. Unpublished; it panics freely, because a test that cannot set up its
-//! world has failed.
+//! What the tests lean on, and of it what `memory-mcp bench` is made of as well: [`generate`],
+//! [`trace`] and [`proxy`]. The rest comes with the feature `full`. Unpublished; it panics freely,
+//! because a test that cannot set up its world has failed.
 //!
 //! # Layout
 //!
@@ -14,11 +15,16 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a broken test set-up fails the test")]
 
+#[cfg(feature = "full")]
 pub mod conversations;
 pub mod generate;
+#[cfg(feature = "full")]
 pub mod npm;
 pub mod proxy;
+#[cfg(feature = "full")]
 pub mod python;
+#[cfg(feature = "full")]
 pub mod sqld;
+#[cfg(feature = "full")]
 pub mod story;
 pub mod trace;

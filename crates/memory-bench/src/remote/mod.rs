@@ -67,7 +67,7 @@ pub(crate) struct Report {
 
 /// Measures everything, one thing after the other, each on a fresh server.
 pub(crate) async fn measure(effort: &Effort) -> Result<Report> {
-    let machine = Machine::observe();
+    let machine = Machine::observe(pinned_server());
     let operations = counters::operations().await?;
     let compression = counters::compression().await?;
     let save_load = save_load::measure(&effort.save_load).await?;
@@ -88,4 +88,12 @@ pub(crate) async fn measure(effort: &Effort) -> Result<Report> {
 /// Measures what a restart of the server looks like, alone.
 pub(crate) async fn restarts(effort: &Effort) -> Result<Vec<restart::Run>> {
     restart::measure(&effort.restart).await
+}
+
+/// The libSQL server, as its npm package says.
+fn pinned_server() -> String {
+    let pinned = include_str!("../../../memory-testkit/package.json");
+    let package: serde_json::Value = serde_json::from_str(pinned).unwrap_or_default();
+    let version = package.pointer("/dependencies/@sqld~1linux-x64");
+    format!("sqld {}", version.and_then(|v| v.as_str()).unwrap_or("of unknown version"))
 }

@@ -134,6 +134,8 @@ pub enum Command {
     /// Measure recall: what it finds of what is known to be right
     #[command(subcommand)]
     Eval(EvalCommand),
+    /// Measure this machine: latencies and rates, and what each optimization is worth
+    Bench(BenchArgs),
     /// Write a completion script for a shell to stdout
     Completions(CompletionsArgs),
 }
@@ -471,6 +473,40 @@ pub struct EvalRetrievalArgs {
     /// What is asked, and the items that answer it
     #[arg(long, value_name = "QUESTIONS")]
     pub questions: PathBuf,
+}
+
+/// Arguments of `bench`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Everything is written to temporary databases beside your data, or to the server named; your own database
+is only read. --ab measures one optimization on against off, in turns, by the settings that turn it off
+in production; rows about a server need `sqld` on the PATH or --server, and put 20 ms in between.")]
+pub struct BenchArgs {
+    /// Compare a row of the plan on against off, such as 2.1, or all of them in a quarter of an hour;
+    /// can be repeated
+    #[arg(long, value_name = "ROW|all")]
+    pub ab: Vec<String>,
+    /// Compare everything on with everything off
+    #[arg(long)]
+    pub baseline: bool,
+    /// Little of everything: shows that it runs, not how well
+    #[arg(long)]
+    pub quick: bool,
+    /// An empty libSQL server to use, http://HOST:PORT; by default `sqld` is started as needed
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
+    /// Another build of this program, for the row that compares two
+    #[arg(long, value_name = "FILE")]
+    pub against: Option<PathBuf>,
+    /// Recorded runs to use as the workload; without any, generated ones of their size and shape
+    #[arg(long, value_name = "DIR", default_value = "../shared/data")]
+    pub data: PathBuf,
+    /// Write report.md, report.json and the plots into this directory
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
+    /// For the processes that it starts itself
+    #[arg(long, hide = true, value_parser = ["work", "resident"])]
+    pub probe: Option<String>,
 }
 
 /// Arguments of `completions`.

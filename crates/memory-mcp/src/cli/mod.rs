@@ -12,6 +12,7 @@ pub mod filter;
 pub mod output;
 
 mod backup;
+mod bench;
 mod checkpoint;
 mod completions;
 mod config;
@@ -91,6 +92,7 @@ async fn dispatch(command: Command, session: &Session, out: &mut Output) -> Resu
         Command::Config => return config::run(session, out),
         Command::Completions(args) => return completions::run(&args, out),
         Command::Quickstart => return quickstart::run(out).await,
+        Command::Bench(args) => return bench::run(&args, session, out).await,
         Command::Eval(command) => return eval::run(&command, out).await,
         Command::Token(command) => return token::run(&command, session, out),
         Command::Copy(args) => return copy::run(&args, session, out).await,
@@ -115,7 +117,8 @@ async fn dispatch(command: Command, session: &Session, out: &mut Output) -> Resu
         Command::Relate(args) => relate::run(&args, &memory, session, out).await,
         Command::Playbook(args) => playbook::run(&args, &memory, session, out).await,
         Command::Stats => stats::run(&memory, session, out).await,
-        Command::Config
+        Command::Bench(_)
+        | Command::Config
         | Command::Completions(_)
         | Command::Copy(_)
         | Command::Eval(_)

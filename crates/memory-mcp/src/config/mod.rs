@@ -30,6 +30,12 @@ pub use place::Place;
 pub use secret::AuthToken;
 pub use spelling::nearest;
 
+/// Where programs are looked for.
+pub(crate) fn executable_dirs() -> Vec<PathBuf> {
+    let path = std::env::vars_os().find(|(name, _)| name == "PATH");
+    path.map(|(_, dirs)| std::env::split_paths(&dirs).collect()).unwrap_or_default()
+}
+
 /// The project of whatever is recorded without saying which.
 pub const DEFAULT_PROJECT: &str = "default";
 
@@ -166,6 +172,8 @@ pub struct Cache {
     pub ttl_ms: u64,
     /// For how long, at most, a read may miss what another process wrote.
     pub max_staleness_ms: u64,
+    /// Keep results of queries until something is known to have changed.
+    pub query_results: bool,
 }
 
 /// Settings of the HTTP server.

@@ -64,6 +64,7 @@ impl Config {
                     Ttl::Fixed(ttl) => milliseconds(ttl),
                 },
                 max_staleness_ms: milliseconds(cache.max_staleness),
+                query_results: cache.query_results,
             },
             http: Http {
                 allowed_hosts: String::new(),
@@ -88,8 +89,15 @@ impl Config {
     }
 
     fn cache_config(&self) -> CacheConfig {
-        let Cache { memory_bytes, disk_bytes, redb, policy, ttl_ms, max_staleness_ms } =
-            &self.cache;
+        let Cache {
+            memory_bytes,
+            disk_bytes,
+            redb,
+            policy,
+            ttl_ms,
+            max_staleness_ms,
+            query_results,
+        } = &self.cache;
         CacheConfig {
             memory_bytes: *memory_bytes,
             disk_bytes: *disk_bytes,
@@ -101,6 +109,7 @@ impl Config {
                 ms => Ttl::Fixed(Duration::from_millis(*ms)),
             },
             max_staleness: Duration::from_millis(*max_staleness_ms),
+            query_results: *query_results,
             dir: Some(self.cache_dir()),
         }
     }

@@ -5,6 +5,7 @@
 //! - `settings`: where values come from, and what is said about wrong ones
 //! - `eval`: what recall brings, measured on recorded runs
 //! - `import_export`: what goes in comes out
+//! - `bench`: every row of the benchmark, tiny
 //! - `bad_input`: clear errors, nothing lost
 //! - `eval_retrieval`: figures of retrieval
 //! - `recorded_runs`: the real runs, where they are there
@@ -24,6 +25,7 @@
 )]
 
 mod bad_input;
+mod bench;
 mod commands;
 mod credentials;
 mod eval;

@@ -7,6 +7,7 @@
 mod fault;
 mod http;
 mod session;
+#[cfg(feature = "full")]
 mod tls;
 mod wire;
 
@@ -19,6 +20,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 
 pub use fault::Fault;
 
@@ -51,15 +53,21 @@ pub struct Counts {
 impl FaultProxy {
     /// Listens on a free port of the loopback interface, in front of `upstream`.
     pub async fn start(upstream: SocketAddr) -> Self {
-        Self::listen(upstream, None).await
+        Self::listen(upstream, None, None).await
     }
 
     /// The same with TLS, which the server behind it does not speak, for the name `localhost`.
+    #[cfg(feature = "full")]
     pub async fn start_tls(upstream: SocketAddr) -> Self {
-        Self::listen(upstream, Some(tls::Authority::generate())).await
+        let tls::Authority { ca_pem, acceptor } = tls::Authority::generate();
+        Self::listen(upstream, Some(ca_pem), Some(acceptor)).await
     }
 
-    async fn listen(upstream: SocketAddr, tls: Option<tls::Authority>) -> Self {
+    async fn listen(
+        upstream: SocketAddr,
+        ca_pem: Option<String>,
+        acceptor: Option<TlsAcceptor>,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("the listener's address");
         let (cut, _) = watch::channel(0);
@@ -69,7 +77,6 @@ impl FaultProxy {
             counters: Counters::default(),
             script: Mutex::new(Script::default()),
         });
-        let (ca_pem, acceptor) = tls.map(|t| (t.ca_pem, t.acceptor)).unzip();
         let accepting = tokio::spawn(session::accept(listener, shared.clone(), acceptor));
         FaultProxy { address, shared, ca_pem, accepting }
     }

@@ -33,7 +33,7 @@ const LIFE: Duration = Duration::from_secs(300);
 /// How staleness is bounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Way {
+pub(crate) enum Way {
     /// The default: by state, and exactly by the feed.
     StateAndFeed,
     /// Every entry lives as long as the bound allows.
@@ -42,17 +42,21 @@ enum Way {
     HotLivesLonger,
 }
 
+impl Way {
+    const ALL: [Way; 3] = [Way::StateAndFeed, Way::FixedTtl, Way::HotLivesLonger];
+}
+
 /// One line of the table.
 #[derive(Debug, Serialize)]
-pub(crate) struct Row {
+pub struct Row {
     trace: &'static str,
     bound_s: u64,
-    way: Way,
+    pub(crate) way: Way,
     /// Reads that waited for no round trip.
-    hit_percent: f64,
-    round_trips_per_1000_reads: f64,
+    pub(crate) hit_percent: f64,
+    pub(crate) round_trips_per_1000_reads: f64,
     /// Reads that returned an earlier version than the database had.
-    stale_percent: f64,
+    pub(crate) stale_percent: f64,
     oldest_s: f64,
 }
 
@@ -77,12 +81,19 @@ impl fmt::Display for Row {
 }
 
 /// The head of the table that the rows make.
-pub(crate) const HEAD: &str = "\
+pub const HEAD: &str = "\
 | trace | bound | staleness by | hits | round trips per 1,000 reads | stale reads | oldest |
 |---|---|---|---|---|---|---|";
 
+/// One trace with one bound, in every way.
+pub(crate) fn agent_sessions(bound: Duration) -> Vec<Row> {
+    let trace = synthetic::agent_sessions(7, READS);
+    let world = World::of(&trace);
+    Way::ALL.map(|way| world.row(trace.name, bound, way)).into()
+}
+
 /// Every trace with every bound, in every way.
-pub(crate) fn table() -> Vec<Row> {
+pub fn table() -> Vec<Row> {
     let traces = [
         synthetic::agent_sessions(7, READS),
         synthetic::agent_fresh_work(7, READS),
@@ -92,7 +103,7 @@ pub(crate) fn table() -> Vec<Row> {
     for trace in &traces {
         let world = World::of(trace);
         for bound in BOUNDS {
-            for way in [Way::StateAndFeed, Way::FixedTtl, Way::HotLivesLonger] {
+            for way in Way::ALL {
                 rows.push(world.row(trace.name, bound, way));
             }
         }

@@ -13,20 +13,20 @@ const LARGE_T: f64 = 2.131;
 
 /// How many times longer "off" took than "on".
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub(crate) struct Ratio {
+pub struct Ratio {
     /// The geometric mean of the rounds' ratios.
-    pub(crate) mean: f64,
+    pub mean: f64,
     /// The lower end of the 95% confidence interval of the mean.
-    pub(crate) low: f64,
+    pub low: f64,
     /// The upper end.
-    pub(crate) high: f64,
+    pub high: f64,
 }
 
 impl Ratio {
     /// Of pairs (on, off) measured in the same round, so that what disturbs a round disturbs both.
     /// Student's t on the logarithms of the ratios, because ratios multiply. `None`: fewer than two
     /// rounds say nothing about their spread.
-    pub(crate) fn of(rounds: &[(f64, f64)]) -> Option<Self> {
+    pub fn of(rounds: &[(f64, f64)]) -> Option<Self> {
         let logs: Vec<f64> = rounds.iter().map(|(on, off)| (off / on).ln()).collect();
         let n = logs.len() as f64;
         let freedom = logs.len().checked_sub(1).filter(|freedom| *freedom > 0)?;

@@ -1,0 +1,317 @@
+//! Everything of the plan off, its "before", against everything on; and the targets at 20 ms.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use memory_core::EpisodeId;
+use memory_core::store::{EpisodeStore, Scope};
+use memory_testkit::trace::synthetic;
+use serde::Serialize;
+
+use super::ratio::Ratio;
+use super::row::Timing;
+use super::workload::id;
+use super::world::{Pair, Side};
+use super::{Bench, ROUND_TRIP};
+
+/// What turns everything off. A connection for each operation, a request for each statement, nothing
+/// gathered, parallel, prepared, compressed or cached, JSON.
+pub(crate) const ALL_OFF: [&str; 14] = [
+    "remote.idle_timeout_ms=0",
+    "remote.warm_connections=0",
+    "remote.pipeline=false",
+    "remote.max_group=1",
+    "remote.min_concurrency=10",
+    "remote.max_concurrency=10",
+    "remote.retry_jitter=false",
+    "database.statement_cache=0",
+    "database.max_group=1",
+    "database.parallel_chunks=1",
+    "payload.codec=json",
+    "payload.compression=none",
+    "cache.memory_bytes=0",
+    "cache.redb=off",
+];
+
+/// A step of the plan's "before".
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Step {
+    pub(crate) name: &'static str,
+    /// What the plan has for it, in ms; of bulk, episodes/s.
+    pub(crate) plan: f64,
+    #[serde(flatten)]
+    pub(crate) timing: Timing,
+}
+
+/// The steps at one distance.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct At {
+    /// `None`: a file.
+    pub(crate) round_trip_ms: Option<u64>,
+    pub(crate) steps: Vec<Step>,
+}
+
+/// Something to reach with everything on.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Goal {
+    pub(crate) name: &'static str,
+    pub(crate) target: &'static str,
+    pub(crate) on: f64,
+    pub(crate) off: f64,
+    pub(crate) unit: &'static str,
+    pub(crate) measured: String,
+    pub(crate) met: bool,
+}
+
+/// Everything off against everything on.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Baseline {
+    pub(crate) off: &'static [&'static str],
+    pub(crate) at: Vec<At>,
+    pub(crate) goals: Vec<Goal>,
+    pub(crate) missing: Option<&'static str>,
+}
+
+impl Baseline {
+    /// On a file; on a server 0, 20 and 80 ms away, where there is one, with the targets.
+    pub(crate) async fn measure(bench: &Bench) -> Result<Self> {
+        (bench.progress)("baseline: a file");
+        let pair = Pair::local(bench, &[], &ALL_OFF).await?;
+        let mut at = vec![steps(bench, pair, None).await?];
+        let mut goals = Vec::new();
+        if bench.servers.is_some() {
+            for ms in bench.amount(vec![0, 20, 80], vec![20]) {
+                (bench.progress)(&format!("baseline: a server {ms} ms away"));
+                let pair = Pair::remote(bench, &[], &ALL_OFF).await?;
+                at.push(steps(bench, pair, Some(ms)).await?);
+            }
+            (bench.progress)("targets: bytes, queries, storage");
+            if let Some(near) = at.iter().find(|at| at.round_trip_ms == Some(20)) {
+                goals = timed_goals(near);
+                goals.extend(counted_goals(bench).await?);
+            }
+        }
+        let missing = bench.servers.is_none().then_some(super::server::MISSING);
+        Ok(Baseline { off: &ALL_OFF, at, goals, missing })
+    }
+}
+
+/// One round of the plan's steps on one side, in seconds.
+#[derive(Default, Clone, Copy)]
+struct Round {
+    connection: f64,
+    insert: f64,
+    select: f64,
+    load: f64,
+    again: f64,
+    restarted: f64,
+    /// Per episode.
+    bulk: f64,
+}
+
+async fn steps(bench: &Bench, mut pair: Pair, distance: Option<u64>) -> Result<At> {
+    let round_trip = Duration::from_millis(distance.unwrap_or(0));
+    let rounds = bench.amount(if distance == Some(80) { 3 } else { 5 }, 2);
+    let mut both: Vec<(Round, Round)> = Vec::new();
+    for n in 0..rounds {
+        let mut measured = (Round::default(), Round::default());
+        for on in [n % 2 == 0, n % 2 != 0] {
+            let side = if on { &mut pair.on } else { &mut pair.off };
+            let round = round_of(bench, side, n, round_trip).await?;
+            *(if on { &mut measured.0 } else { &mut measured.1 }) = round;
+        }
+        both.push(measured);
+    }
+    let step = |name, plan, of: fn(&Round) -> f64| {
+        let rounds: Vec<(f64, f64)> = both.iter().map(|(on, off)| (of(on), of(off))).collect();
+        let mean = |of: fn(&(f64, f64)) -> f64| {
+            rounds.iter().map(of).sum::<f64>() * 1e3 / rounds.len().max(1) as f64
+        };
+        let (on, off) = (mean(|r| r.0), mean(|r| r.1));
+        Step { name, plan, timing: Timing { unit: "ms", on, off, ratio: Ratio::of(&rounds) } }
+    };
+    let total: fn(&Round) -> f64 = |r| r.connection + r.insert + r.select + r.load;
+    let mut steps = vec![
+        step("connection, the first answer", 45.0, |r| r.connection),
+        step("insert", 18.0, |r| r.insert),
+        step("select", 22.0, |r| r.select),
+        step("load and validation", 46.0, |r| r.load),
+        step("total", 134.0, total),
+        step("load again", 0.0, |r| r.again),
+        step("load after a restart", 0.0, |r| r.restarted),
+        step("save + load", 0.0, |r| r.insert + r.again),
+    ];
+    let mut bulk = step("in bulk, episodes/s", 13.0, |r| r.bulk);
+    bulk.timing.unit = "/s";
+    let rate = |ms: f64| 1e3 / ms;
+    (bulk.timing.on, bulk.timing.off) = (rate(bulk.timing.on), rate(bulk.timing.off));
+    steps.push(bulk);
+    Ok(At { round_trip_ms: distance, steps })
+}
+
+async fn round_of(bench: &Bench, side: &mut Side, n: usize, round_trip: Duration) -> Result<Round> {
+    let project = format!("baseline-{n}");
+    let count = bench.amount(20u64, 3);
+    let settings: &[&str] = if side.on { &[] } else { &ALL_OFF };
+    side.at(Duration::ZERO);
+    // What the rounds load that is not in any cache: saved by another process.
+    let writer = side.second(bench, &[]).await?;
+    writer.fill(bench, "cold", count).await?;
+    drop(writer);
+    side.close().await?;
+    side.at(round_trip);
+    let mut round = Round::default();
+    let began = Instant::now();
+    side.open().await?;
+    side.turso()?.ready().await?;
+    side.storage()?.get(&Scope::All, &[id("nobody", 0)]).await?;
+    round.connection = began.elapsed().as_secs_f64();
+    let each = |since: Instant| since.elapsed().as_secs_f64() / count as f64;
+
+    let began = Instant::now();
+    for n in 0..count {
+        side.save(bench.workload.saves(&project, n..n + 1)).await?;
+    }
+    round.insert = each(began);
+    let ids: Vec<EpisodeId> = (0..count).map(|n| id(&project, n)).collect();
+    let cold: Vec<EpisodeId> = (0..count).map(|n| id("cold", n)).collect();
+    let durable = side.turso()?;
+    let began = Instant::now();
+    for id in &cold {
+        durable.get(&Scope::All, std::slice::from_ref(id)).await?;
+    }
+    round.select = each(began);
+    let began = Instant::now();
+    for id in &cold {
+        let found = side.storage()?.get(&Scope::All, std::slice::from_ref(id)).await?;
+        let episode = found.into_iter().next().flatten().context("an episode is missing")?;
+        episode.validate()?;
+    }
+    round.load = each(began);
+    round.again = side.get_each(&ids).await? / count as f64;
+
+    let many = bench.amount(if side.on { 1_000 } else { 60 }, if side.on { 60 } else { 6 });
+    let project = format!("bulk-{n}");
+    let saves = bench.workload.saves(&project, 0..many);
+    let began = Instant::now();
+    if side.on {
+        side.save(saves).await?;
+    } else {
+        for save in saves {
+            side.save(vec![save]).await?;
+        }
+    }
+    round.bulk = began.elapsed().as_secs_f64() / many as f64;
+
+    side.reopen_with(settings).await?;
+    side.turso()?.ready().await?;
+    round.restarted = side.get_each(&ids).await? / count as f64;
+    Ok(round)
+}
+
+fn timed_goals(near: &At) -> Vec<Goal> {
+    let goal = |name: &'static str, step: &str, target: &'static str, times: f64| {
+        let step = near.steps.iter().find(|s| s.name == step)?;
+        let ratio = step.timing.ratio?;
+        Some(Goal {
+            name,
+            target,
+            on: step.timing.on,
+            off: step.timing.off,
+            unit: step.timing.unit,
+            measured: format!("{ratio} times"),
+            met: ratio.mean >= times,
+        })
+    };
+    let goals = [
+        goal("save + load", "save + load", "8 times", 8.0),
+        goal("save in bulk", "in bulk, episodes/s", "100 times", 100.0),
+    ];
+    goals.into_iter().flatten().collect()
+}
+
+/// Queries, bytes, storage: figures that hardly depend on the machine.
+async fn counted_goals(bench: &Bench) -> Result<Vec<Goal>> {
+    let cut = |name, target, unit, least: f64, on: f64, off: f64| {
+        let part = 1.0 - on / off;
+        let measured = format!("{:.1} % less", part * 100.0);
+        Goal { name, target, on, off, unit, measured, met: part >= least }
+    };
+    let mb = |bytes: u64| bytes as f64 / 1e6;
+    let pair = Pair::remote(bench, &[], &ALL_OFF).await?;
+    let count = bench.amount(1_000u64, 60);
+    let mut moved = [0.0; 2];
+    let mut stored = [0.0; 2];
+    for (place, side) in pair.sides().into_iter().enumerate() {
+        let before = side.counts()?;
+        // As the program does it, off too: one at a time, each read back once.
+        for n in 0..count {
+            side.save(bench.workload.saves("bytes", n..n + 1)).await?;
+            side.get(&[id("bytes", n)]).await?;
+        }
+        let did = side.counts()? - before;
+        let payloads = payload_bytes(side, count).await?;
+        if let (Some(moved), Some(stored)) = (moved.get_mut(place), stored.get_mut(place)) {
+            (*moved, *stored) = (mb(did.bytes_up + did.bytes_down), mb(payloads));
+        }
+    }
+    let disk = [pair.on.bytes_on_disk(), pair.off.bytes_on_disk()];
+    let [on, off] = zipf_queries(bench).await?;
+    let mut goals = vec![
+        cut("database queries, zipf 1.2", "85 % less", "per 1,000 reads", 0.85, on, off),
+        cut("bytes on the wire, save and load", "60 % less", "MB", 0.60, moved[0], moved[1]),
+        cut("bytes of payloads stored", "60 % less", "MB", 0.60, stored[0], stored[1]),
+    ];
+    if let [Some(on), Some(off)] = disk {
+        let (on, off) = (mb(on), mb(off));
+        goals.push(cut(
+            "whole database, text index and log included",
+            "60 % less",
+            "MB",
+            0.60,
+            on,
+            off,
+        ));
+    }
+    Ok(goals)
+}
+
+/// Bytes of the payloads as the settings of a side make them.
+async fn payload_bytes(side: &Side, count: u64) -> Result<u64> {
+    let payloads = memory_storage_turso::payload::Payloads::new(side.config.payload);
+    let ids: Vec<EpisodeId> = (0..count).map(|n| id("bytes", n)).collect();
+    let mut bytes = 0;
+    for episode in side.storage()?.get(&Scope::All, &ids).await?.into_iter().flatten() {
+        bytes += payloads.encode_episode(&episode)?.len() as u64;
+    }
+    ensure!(bytes > 0, "nothing was stored");
+    Ok(bytes)
+}
+
+/// Requests per 1,000 reads of a skewed load, with the default cache and without.
+async fn zipf_queries(bench: &Bench) -> Result<[f64; 2]> {
+    let (warm_up, reads) = bench.amount((10_000, 20_000), (200, 400));
+    let trace = synthetic::zipf("zipf 1.2", 5, 1.2, warm_up + reads);
+    let pair = Pair::remote(bench, &[], &ALL_OFF).await?;
+    let mut per_thousand = [0.0; 2];
+    let highest = trace.keys.iter().max().copied().unwrap_or(0) + 1;
+    let writer = pair.on.second(bench, &[]).await?;
+    writer.fill(bench, "zipf", highest).await?;
+    drop(writer);
+    let keys: Vec<EpisodeId> = trace.keys.iter().map(|key| id("zipf", *key)).collect();
+    let (before, after) = keys.split_at(warm_up);
+    let on = &pair.on;
+    on.get_each(before).await?;
+    let began = on.counts()?;
+    on.get_each(after).await?;
+    per_thousand[0] = (on.counts()? - began).batches as f64 * 1e3 / after.len() as f64;
+    // Off every read is a request; a thousand show it.
+    let some = after.get(..1_000).unwrap_or(after);
+    let bare = on.second(bench, &ALL_OFF).await?;
+    bare.at(Duration::ZERO);
+    let began = bare.counts()?;
+    bare.get_each(some).await?;
+    per_thousand[1] = (bare.counts()? - began).batches as f64 * 1e3 / some.len() as f64;
+    on.at(ROUND_TRIP);
+    Ok(per_thousand)
+}

@@ -1,0 +1,316 @@
+//! What the cache holds, for how long, and what it saves.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use memory_core::EpisodeId;
+use memory_core::recall::text::query_terms;
+use memory_core::store::{EpisodeStore, Filter, Scope, SearchQuery};
+use memory_testkit::generate;
+use memory_testkit::trace::synthetic;
+use tokio::time::sleep;
+
+use crate::bench::ratio::Ratio;
+use crate::bench::row::{Better, Figure, Measured, Row, Timing};
+use crate::bench::staleness::{self, Way};
+use crate::bench::workload::{id, save_of};
+use crate::bench::world::{Pair, Side};
+use crate::bench::{Bench, ROUND_TRIP};
+
+const PROJECT: &str = "bench";
+
+/// Bytes of text of the episodes of traces: many are read, and their size is not what it is about.
+const SMALL: usize = 1_000;
+
+pub(super) async fn query_results(bench: &Bench, row: &Row) -> Result<Measured> {
+    let pair = Pair::anywhere(bench, &row.settings(true), &row.settings(false)).await?;
+    pair.fill(bench, PROJECT, bench.amount(2_000, 100)).await?;
+    let words = bench.workload.episode(PROJECT, 3).task_description.clone();
+    let query = SearchQuery {
+        scope: Scope::Project(PROJECT.into()),
+        terms: query_terms(&words),
+        filter: Filter::default(),
+        limit: 20,
+    };
+    // The first one finds out what the database is at.
+    for side in pair.sides() {
+        side.storage()?.search(&query).await?;
+        side.storage()?.search(&query).await?;
+    }
+    let repeats = bench.amount(10, 4);
+    let rounds = bench.amount(8, 2);
+    let turns = pair
+        .in_turns(rounds, async |side, _| {
+            let began = Instant::now();
+            for _ in 0..repeats {
+                let found = side.storage()?.search(&query).await?;
+                found.hits.first().context("the search found nothing")?;
+            }
+            Ok(began.elapsed().as_secs_f64())
+        })
+        .await?;
+    let all = repeats as f64 * rounds as f64;
+    Ok(Measured {
+        timing: Some(turns.timing("ms a repeated search", 1e3 / f64::from(repeats))),
+        figures: vec![
+            turns.figure("database queries per repeat", all, |c| c.batches),
+            Figure {
+                better: Better::Higher,
+                ..turns.figure("answered from kept results, per repeat", all, |c| c.query_hits)
+            },
+        ],
+        notes: vec![
+            "Results; the plans are kept by the prepared statements of row 2.1. Any change that becomes \
+             known ends all of them."
+                .into(),
+        ],
+    })
+}
+
+/// In virtual time: a TTL is minutes, and a benchmark should not be.
+pub(super) async fn ttl(_bench: &Bench, _row: &Row) -> Result<Measured> {
+    let rows = staleness::agent_sessions(Duration::from_secs(60));
+    let of = |way: Way| rows.iter().find(|row| row.way == way).context("no such way");
+    let (on, off) = (of(Way::StateAndFeed)?, of(Way::FixedTtl)?);
+    let hot = of(Way::HotLivesLonger)?;
+    Ok(Measured {
+        timing: None,
+        figures: vec![
+            Figure::new("hits, %", on.hit_percent, off.hit_percent, Better::Higher),
+            Figure::new(
+                "round trips per 1,000 reads",
+                on.round_trips_per_1000_reads,
+                off.round_trips_per_1000_reads,
+                Better::Lower,
+            ),
+            Figure::new("stale reads, %", on.stale_percent, off.stale_percent, Better::Lower),
+        ],
+        notes: vec![format!(
+            "By the episode's state and the change feed, against one TTL for all, both held to 60 s; \
+             agent sessions in virtual time. The plan's formula (hot lives longer): {:.1} % hits.",
+            hot.hit_percent
+        )],
+    })
+}
+
+/// Saves one small episode for each key of a trace.
+async fn fill_keys(side: &Side, keys: &[u64]) -> Result<()> {
+    let distinct: BTreeSet<u64> = keys.iter().copied().collect();
+    let distinct: Vec<u64> = distinct.into_iter().collect();
+    for part in distinct.chunks(1_000) {
+        let saves = part.iter().map(|key| {
+            let mut episode = generate::episode(9, *key, SMALL);
+            episode.id = id(PROJECT, *key);
+            PROJECT.clone_into(&mut episode.project);
+            save_of(episode.into())
+        });
+        side.save(saves.collect()).await?;
+    }
+    Ok(())
+}
+
+fn ids(keys: &[u64]) -> Vec<EpisodeId> {
+    keys.iter().map(|key| id(PROJECT, *key)).collect()
+}
+
+/// Bytes of memory that a part of the distinct episodes of `keys` takes when cached.
+async fn room_for(side: &Side, keys: &[u64], part: f64) -> Result<u64> {
+    let distinct: BTreeSet<u64> = keys.iter().copied().collect();
+    let sample: Vec<u64> = distinct.iter().copied().take(200).collect();
+    let before = held(side)?;
+    side.get_each(&ids(&sample)).await?;
+    let each = (held(side)? - before) as f64 / sample.len().max(1) as f64;
+    // Of the budget the storage gives a part to query results, to the index, to the file's pages.
+    Ok((each * distinct.len() as f64 * part * 1.1) as u64)
+}
+
+fn held(side: &Side) -> Result<u64> {
+    Ok(side.storage()?.cache_metrics().map_or(0, |metrics| metrics.memory.bytes.get()))
+}
+
+pub(super) async fn eviction(bench: &Bench, row: &Row) -> Result<Measured> {
+    let reads = bench.amount(40_000, 2_000);
+    let trace = synthetic::scan_polluted(3, reads);
+    let mut pair = Pair::local(bench, &row.settings(true), &row.settings(false)).await?;
+    for side in [&mut pair.on, &mut pair.off] {
+        fill_keys(side, &trace.keys).await?;
+        // What was just saved is cached; the trace begins with nothing.
+        side.reopen_with(&row.settings(side.on)).await?;
+    }
+    let room = room_for(&pair.on, &trace.keys, 0.1).await?;
+    let room = format!("cache.memory_bytes={room}");
+    for side in [&mut pair.on, &mut pair.off] {
+        let settings = [row.settings(side.on).as_slice(), &[room.as_str()]].concat();
+        side.reopen_with(&settings).await?;
+    }
+    let parts: Vec<Vec<EpisodeId>> = trace.keys.chunks(reads / 4).map(ids).collect();
+    let turns = pair
+        .in_turns(parts.len(), async |side, n| {
+            side.get_each(parts.get(n).context("no such part")?).await
+        })
+        .await?;
+    let per = reads as f64 / 1e3;
+    Ok(Measured {
+        timing: Some(turns.timing("us a read, file behind it", 4e6 / reads as f64)),
+        figures: vec![
+            turns.figure("evictions per 1,000 reads", per, |c| c.evictions),
+            Figure { better: Better::Higher, ..turns.figure("hits, %", per * 10.0, |c| c.hits) },
+        ],
+        notes: vec![
+            "Zipf 1.0 with scans, a cache for a tenth of what is read. Other traces, other policies and \
+             the offline optimum: What the cache keeps, below."
+                .into(),
+        ],
+    })
+}
+
+/// A process ends and another one starts: its first reads.
+pub(super) async fn warm_up(bench: &Bench, row: &Row) -> Result<Measured> {
+    let (before, first) = bench.amount((4_000, 500), (300, 50));
+    let rounds = bench.amount(3, 2);
+    let mut pair = Pair::anywhere(bench, &row.settings(true), &row.settings(false)).await?;
+    let trace = synthetic::zipf("zipf 1.0", 3, 1.0, before + first * rounds);
+    for side in pair.sides() {
+        fill_keys(side, &trace.keys).await?;
+    }
+    let (history, later) = trace.keys.split_at(before);
+    let mut turns = crate::bench::world::Turns::default();
+    for side in [&mut pair.on, &mut pair.off] {
+        // Off has what a process keeps that ends: nothing.
+        side.reopen_with(&row.settings(side.on)).await?;
+        side.get_each(&ids(history)).await?;
+    }
+    for part in later.chunks(first) {
+        let mut took = (0.0, 0.0);
+        for side in [&mut pair.on, &mut pair.off] {
+            side.at(Duration::ZERO);
+            side.reopen_with(&row.settings(side.on)).await?;
+            settled(side).await?;
+            side.at(ROUND_TRIP);
+            let began = side.counts()?;
+            let seconds = side.get_each(&ids(part)).await?;
+            let did = side.counts()? - began;
+            if side.on {
+                took.0 = seconds;
+                turns.on += did;
+            } else {
+                took.1 = seconds;
+                turns.off += did;
+            }
+        }
+        turns.rounds.push(took);
+    }
+    let reads = (first * rounds) as f64;
+    Ok(Measured {
+        timing: Some(turns.timing("ms a read, first after a restart", 1e3 / first as f64)),
+        figures: vec![
+            Figure { better: Better::Higher, ..turns.figure("hits, %", reads / 100.0, |c| c.hits) },
+            turns.figure("database queries per 1,000 reads", reads / 1e3, |c| c.batches),
+        ],
+        notes: vec![format!(
+            "{first} reads after each of {rounds} restarts, Zipf 1.0. On a file the cache file is off \
+             by default: reading the database costs as little."
+        )],
+    })
+}
+
+/// Until the warm-up has nothing more to do.
+async fn settled(side: &Side) -> Result<()> {
+    let (mut before, mut since) = (side.counts()?.batches, Instant::now());
+    let warmed = || -> Result<u64> {
+        let metrics = side.storage()?.metrics();
+        Ok(metrics.warmed_from_file.load(std::sync::atomic::Ordering::Relaxed)
+            + side.counts()?.batches)
+    };
+    while since.elapsed() < Duration::from_millis(400) {
+        sleep(Duration::from_millis(20)).await;
+        let now = warmed()?;
+        if now != before {
+            (before, since) = (now, Instant::now());
+        }
+    }
+    Ok(())
+}
+
+/// Zipf 1.2 over 10,000 episodes, a cache for a tenth of them, after a warm-up.
+pub(super) async fn cache_first(bench: &Bench, row: &Row) -> Result<Measured> {
+    let (warm_up, reads) = bench.amount((10_000, 100_000), (500, 2_000));
+    let trace = synthetic::zipf("zipf 1.2", 5, 1.2, warm_up + reads);
+    let Queries { on, off, mut notes, timing: local } =
+        queries(bench, row, &trace.keys, warm_up, Side::local(bench, row.on).await?).await?;
+    let mut figures = vec![Figure::new("database queries per 1,000 reads", on, off, Better::Lower)];
+    let mut timing = local;
+    if bench.servers.is_some() {
+        let few = bench.amount(2_000, 200);
+        let keys = trace.keys.get(..warm_up + few).unwrap_or(&trace.keys);
+        let side = Side::remote(bench, row.on).await?;
+        let there = queries(bench, row, keys, warm_up, side).await?;
+        figures.push(Figure::new(
+            "requests per 1,000 reads, server",
+            there.on,
+            there.off,
+            Better::Lower,
+        ));
+        notes.push(format!(
+            "On a file: {:.1} us a read with the cache, {:.1} without.",
+            timing.on * 1e3,
+            timing.off * 1e3
+        ));
+        timing = there.timing;
+    }
+    Ok(Measured { timing: Some(timing), figures, notes })
+}
+
+struct Queries {
+    /// Per 1,000 reads.
+    on: f64,
+    off: f64,
+    timing: Timing,
+    notes: Vec<String>,
+}
+
+/// One database, read with the cache and without, in turns.
+async fn queries(
+    bench: &Bench,
+    row: &Row,
+    keys: &[u64],
+    warm_up: usize,
+    mut side: Side,
+) -> Result<Queries> {
+    const ROUNDS: usize = 4;
+    let (before, after) = keys.split_at(warm_up);
+    fill_keys(&side, keys).await?;
+    side.reopen_with(&row.settings(true)).await?;
+    let room = format!("cache.memory_bytes={}", room_for(&side, keys, 0.1).await?);
+    let on = [row.settings(true).as_slice(), &[room.as_str(), "cache.redb=off"]].concat();
+    side.reopen_with(&on).await?;
+    side.get_each(&ids(before)).await?;
+    side.at(ROUND_TRIP);
+    let mut bare = side.second(bench, &row.settings(false)).await?;
+    bare.on = false;
+    // Without the cache every read is the same: a few tell.
+    let some = if side.proxy.is_some() { 25 } else { after.len() / ROUNDS / 5 };
+    let pair = Pair { on: side, off: bare };
+    let parts: Vec<Vec<EpisodeId>> = after.chunks(after.len() / ROUNDS).map(ids).collect();
+    let (mut reads, mut bare_reads) = (0, 0);
+    let turns = pair
+        .in_turns(ROUNDS, async |side, n| {
+            let part = parts.get(n).context("no such part")?;
+            let part = if side.on { part } else { part.get(..some).unwrap_or(part) };
+            *(if side.on { &mut reads } else { &mut bare_reads }) += part.len();
+            Ok(side.get_each(part).await? / part.len() as f64)
+        })
+        .await?;
+    let per = |batches: u64, reads: usize| batches as f64 * 1e3 / reads.max(1) as f64;
+    Ok(Queries {
+        on: per(turns.on.batches, reads),
+        off: per(turns.off.batches, bare_reads),
+        timing: Timing { ratio: Ratio::of(&turns.rounds), ..turns.timing("ms a read", 1e3) },
+        notes: vec![format!(
+            "{} reads after {warm_up} of warm-up, Zipf 1.2 over 10,000 episodes, a cache in memory for \
+             a tenth of them, no cache file.",
+            after.len()
+        )],
+    })
+}
