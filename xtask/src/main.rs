@@ -3,6 +3,7 @@
 //! # Layout
 //!
 //! - `gates`: what is checked, in which order, and the summary.
+//! - `soak`: the long size of the tests that have one.
 //! - `run`: one command, its output passed through, its result and duration.
 //! - `totals`: the numbers in the `test result` lines of cargo's test harness.
 //!
@@ -10,6 +11,7 @@
 
 mod gates;
 mod run;
+mod soak;
 mod totals;
 
 use std::io::{self, Write};
@@ -20,6 +22,8 @@ Usage: cargo xtask <COMMAND>
 
 Commands:
   test    Every gate: format, lints, documentation, all tests of the workspace
+  soak    The long size of the tests that have one: [--minutes N] [--fresh] [NAME]...
+          Goes on where the last run stopped. docs/reliability.md says what they show
   help    This text
 
 The tests install what they need from npm and PyPI under target/testkit. Where that cannot be done
@@ -31,7 +35,13 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments.as_slice() {
         ["test"] => gates::run_all(),
-        ["help" | "--help" | "-h"] | [_, "--help" | "-h"] => say(HELP).map(|()| true),
+        ["soak", rest @ ..] if !rest.iter().any(|word| matches!(*word, "--help" | "-h")) => {
+            match soak::Wanted::of(rest) {
+                Some(wanted) => soak::run_long(&wanted),
+                None => io::stderr().write_all(HELP.as_bytes()).map(|()| false),
+            }
+        }
+        ["help" | "--help" | "-h"] | [_, .., "--help" | "-h"] => say(HELP).map(|()| true),
         _ => io::stderr().write_all(HELP.as_bytes()).map(|()| false),
     };
     match done {

@@ -9,6 +9,7 @@
 //! - [`config`]: settings, and how long entries count as current
 //! - [`stored`]: an episode as the file holds it; [`weight`]: what an episode costs
 //! - `history`: how often each episode was asked for, over restarts
+//! - [`private`]: files for their owner alone
 //! - [`metrics`]
 
 pub mod cache;
@@ -18,6 +19,7 @@ pub mod entry;
 mod history;
 pub mod index;
 pub mod metrics;
+pub mod private;
 pub mod stored;
 pub mod weight;
 

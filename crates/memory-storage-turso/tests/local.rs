@@ -4,10 +4,12 @@
 
 mod local {
     mod child;
+    mod clock;
     mod concurrency;
     mod damage;
     mod files;
     mod kill;
+    mod log;
     mod statements;
     mod story;
     mod support;

@@ -28,7 +28,9 @@ mod writes;
 
 pub use check::CacheCheck;
 pub use hybrid::{DatabaseConfig, Freshness, HybridConfig, HybridStorage, Place};
-pub use memory_storage_redb::{CacheConfig, CacheMetrics, Policy, RedbMode, Ttl, cache_files};
+pub use memory_storage_redb::{
+    CacheConfig, CacheMetrics, Policy, RedbMode, Ttl, cache_files, private,
+};
 pub use memory_storage_turso::pending::PendingFileConfig;
 pub use memory_storage_turso::{
     BreakerConfig, DatabaseUrl, PayloadConfig, RemoteConfig, RetryConfig, Secret, Synchronous,

@@ -106,7 +106,7 @@ impl CacheReport {
     /// In one piece or not at all.
     fn write(&self, path: &Path) -> std::io::Result<()> {
         let written = path.with_extension("json.new");
-        std::fs::write(&written, serde_json::to_vec_pretty(self)?)?;
+        memory_storage_redb::private::write(&written, &serde_json::to_vec_pretty(self)?)?;
         std::fs::rename(&written, path)
     }
 

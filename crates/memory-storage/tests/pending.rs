@@ -10,6 +10,7 @@
 
 mod pending {
     mod child;
+    mod clock;
     mod kill;
     mod lifecycle;
     mod offline;

@@ -90,6 +90,16 @@ fn every_dependency_has_an_allowed_licence() {
     assert_none("not under an allowed licence", &other.collect::<Vec<_>>());
 }
 
+/// Not from a repository, nor from a folder outside: what is reviewed under a version stays that.
+#[test]
+fn every_dependency_comes_from_the_one_registry() {
+    let lock = std::fs::read_to_string(crate::root().join("Cargo.lock")).unwrap();
+    let sources = lock.lines().filter_map(|line| line.strip_prefix("source = "));
+    let other = sources
+        .filter(|source| *source != "\"registry+https://github.com/rust-lang/crates.io-index\"");
+    assert_none("from elsewhere", &other.map(str::to_owned).collect::<Vec<_>>());
+}
+
 #[test]
 fn no_banned_crate_comes_in() {
     let all = whole_workspace();

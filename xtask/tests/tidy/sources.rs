@@ -75,6 +75,32 @@ fn nothing_is_left_unfinished_or_silenced() {
     assert_none("unfinished, or a lint silenced without a reason (use `#[expect]`)", &found);
 }
 
+/// Where `unsafe` is let in: allocators of tests, which count.
+const UNSAFE: [&str; 2] = [
+    "crates/memory-storage-redb/tests/weights.rs",
+    "crates/memory-storage-turso/tests/allocations.rs",
+];
+
+#[test]
+fn unsafe_code_is_denied_but_where_it_is_listed() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    assert!(manifest.lines().any(|line| line == "unsafe_code = \"deny\""));
+    let manifests = files().into_iter().filter(|path| path.ends_with("Cargo.toml"));
+    let deaf = manifests.filter(|path| {
+        let text = fs::read_to_string(root().join(path)).unwrap();
+        path != "Cargo.toml" && !text.contains("[lints]\nworkspace = true")
+    });
+    assert_none("without the lints of the workspace", &deaf.collect::<Vec<_>>());
+    // In two parts, so that this file keeps its own rule.
+    let lint = concat!("unsafe", "_code");
+    let let_in = rust_sources().into_iter().filter(|(path, text)| {
+        !UNSAFE.contains(&path.as_str())
+            && text.contains(lint)
+            && !path.ends_with("tidy/sources.rs")
+    });
+    assert_none("lets in unsafe code", &let_in.map(|(path, _)| path).collect::<Vec<_>>());
+}
+
 #[test]
 fn the_path_of_this_workspace_is_not_written_down() {
     let workspace = root().to_string_lossy().into_owned();

@@ -4,6 +4,7 @@ use std::io::{IsTerminal, stdin};
 use std::path::Path;
 use std::sync::Arc;
 
+use memory_storage::private;
 use memory_storage_turso::backup::{Progress, Unpacked, unpack};
 use memory_storage_turso::{DatabaseUrl, Maintenance, TursoStore};
 use serde_json::json;
@@ -42,7 +43,7 @@ async fn verified(
         Place::Server(_) => None,
     };
     let beside = beside.unwrap_or_else(|| session.config().data_dir.clone());
-    std::fs::create_dir_all(&beside).map_err(|e| {
+    private::create_directory(&beside).map_err(|e| {
         Failure::failed(format!("the directory {} cannot be created: {e}", beside.display()))
             .hint("choose a data directory that you may write to")
     })?;

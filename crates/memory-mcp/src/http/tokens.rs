@@ -13,6 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use memory_core::Timestamp;
 use memory_core::error::excerpt;
+use memory_storage::private;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -197,8 +198,8 @@ impl TokenFile {
 
     /// One process changes the file at a time; released with the result.
     fn lock(&self) -> io::Result<std::fs::File> {
-        std::fs::create_dir_all(self.path.parent().unwrap_or(Path::new(".")))?;
-        let lock = std::fs::File::create(self.path.with_extension("lock"))?;
+        private::create_directory(self.path.parent().unwrap_or(Path::new(".")))?;
+        let lock = private::open(&self.path.with_extension("lock"))?;
         lock.lock()?;
         Ok(lock)
     }

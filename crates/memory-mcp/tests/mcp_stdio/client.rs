@@ -1,12 +1,11 @@
 //! A server process, and the lines that go to and fro.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
 
-use memory_testkit::generate::Random;
 use serde_json::{Value, json};
 
 /// How long to wait for a line. Generous: it only decides how a broken server fails the test.
@@ -74,9 +73,34 @@ impl Server {
         server
     }
 
+    /// The next message; `None` when the process has ended instead.
+    pub(crate) fn receive_if_alive(&mut self) -> Option<Value> {
+        match self.lines.recv_timeout(PATIENCE) {
+            Ok(line) => Some(parse(&line)),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("no answer"),
+        }
+    }
+
+    /// Ends the input and waits, whatever the process thinks of that.
+    pub(crate) fn end(mut self) {
+        self.close_input();
+        self.child.wait().unwrap();
+    }
+
+    /// What a process whose stderr is piped said, and that ended with an error.
+    pub(crate) fn end_of_a_failed_one(mut self) -> String {
+        let mut said = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        let status = self.child.wait().unwrap();
+        assert!(matches!(status.code(), Some(1 | 2)), "{status}: {said}");
+        said
+    }
+
     /// Writes bytes as they are.
     pub(crate) fn raw(&mut self, bytes: &[u8]) {
-        self.input.as_mut().unwrap().write_all(bytes).unwrap();
+        // Whoever has ended is noticed by its missing answer.
+        let _ = self.input.as_mut().unwrap().write_all(bytes);
     }
 
     /// Writes a message.
@@ -88,6 +112,12 @@ impl Server {
     pub(crate) fn receive(&mut self) -> Value {
         let line = self.lines.recv_timeout(PATIENCE).unwrap();
         parse(&line)
+    }
+
+    /// The next message, if there is one before `end`.
+    pub(crate) fn receive_until(&mut self, end: Instant) -> Option<Value> {
+        let patience = end.saturating_duration_since(Instant::now());
+        self.lines.recv_timeout(patience).ok().map(|line| parse(&line))
     }
 
     /// Writes a request and gives its id.
@@ -194,16 +224,4 @@ pub(crate) fn initialize(version: &str) -> Value {
         "capabilities": {},
         "clientInfo": {"name": "test", "version": "1"},
     })
-}
-
-/// A seed that is printed, so that a failure can be run again with `TEST_SEED`.
-#[expect(clippy::disallowed_methods, reason = "the way to repeat a failure")]
-pub(crate) fn random(test: &str) -> Random {
-    let given = std::env::var("TEST_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = given.unwrap_or_else(|| {
-        use std::hash::{BuildHasher, Hasher};
-        std::hash::RandomState::new().build_hasher().finish()
-    });
-    println!("{test}: TEST_SEED={seed}");
-    Random::new(seed)
 }

@@ -1,103 +1,202 @@
-//! What is acknowledged outlives the process.
+//! What is acknowledged outlives the process: on a file, on a server, and in the outbox.
 
-use std::collections::HashMap;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use libsql::Builder;
-use memory_testkit::generate::Random;
-use serde_json::{Value, json};
+use memory_core::record::Record;
+use memory_testkit::generate::{self, Random};
+use memory_testkit::rounds::Rounds;
+use memory_testkit::sqld::{Options, Server as Database};
+use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::client::{Answer, Era, Server, random};
-
-/// How often a server is killed.
-const KILLS: usize = 100;
+use crate::client::{Era, Server};
+use crate::lanes::{History, Lanes};
 
 /// Calls that are in flight when it happens.
 const IN_FLIGHT: usize = 32;
 
+/// Answers after which it happens, at most.
+const ANSWERS: usize = 300;
+
+/// Rounds after which the database is looked at; the next one begins with an empty directory, so that
+/// the first start is cut short as well.
+const LOOK_EVERY: u64 = 5;
+
+/// A data directory, and the server whose database is used instead of a file.
+struct World {
+    data: TempDir,
+    database: Option<Database>,
+    history: History,
+}
+
+impl World {
+    fn on_a_file() -> Self {
+        World { data: TempDir::new().unwrap(), database: None, history: History::default() }
+    }
+
+    fn on_a_server() -> Option<Self> {
+        Some(World { database: Some(Database::start(Options::default())?), ..World::on_a_file() })
+    }
+
+    fn settings(&self, command: &mut Command) {
+        command.args(["--set", "writes.when_offline=queue"]);
+        if let Some(database) = &self.database {
+            command.args(["--database", &database.url()]);
+        }
+    }
+
+    fn serve(&self) -> Server {
+        let mut command = Server::command(self.data.path());
+        self.settings(&mut command);
+        Server::run(command, Era::Modern)
+    }
+
+    /// What a command that must succeed writes.
+    fn run(&self, arguments: &[&str]) -> String {
+        let mut command = binary(self.data.path(), arguments);
+        self.settings(&mut command);
+        let output = command.output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {errors}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Starts a server, keeps it busy for a moment, kills it, and notes what it acknowledged.
+    fn write_until_killed(&mut self, random: &mut Random) {
+        let mut server = self.serve();
+        let history = &mut self.history;
+        let mut lanes = Lanes::begin(IN_FLIGHT, &mut server, random, history);
+        // From before its first answer to after many. Answers and not time, so that it is the same on a
+        // slow machine.
+        match random.below(ANSWERS) {
+            0 => std::thread::sleep(Duration::from_millis(random.below(100) as u64)),
+            answers => (0..answers).for_each(|_| {
+                let response = server.receive();
+                lanes.go_on(&response, &mut server, random, history);
+            }),
+        }
+        for response in server.kill() {
+            lanes.learn(&response, history);
+        }
+        history.in_flight += lanes.waiting();
+    }
+
+    /// Delivers what waits, and compares everything with what was acknowledged. Gives how many episodes
+    /// there are.
+    fn look(&self) -> usize {
+        if let Some(database) = &self.database {
+            // Says so if something is left behind, or differs.
+            let copy = self.data.path().join("copy.db");
+            self.run(&["copy", "--from", &database.url(), "--to", copy.to_str().unwrap()]);
+        }
+        let waiting: Value =
+            serde_json::from_str(&self.run(&["outbox", "list", "--json"])).unwrap();
+        assert_eq!(waiting.as_array().unwrap().len(), 0, "{waiting}");
+        let found = self.history.check(&records(&self.run(&["export"])));
+        // Sound, or an exit code that says otherwise.
+        self.run(&["verify", "--json"]);
+        println!("{found:?} with {} calls in flight at the kills", self.history.in_flight);
+        found.episodes
+    }
+}
+
+pub(crate) fn binary(data: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_memory-mcp"));
+    command.args(arguments).arg("--data-dir").arg(data).env("XDG_CONFIG_HOME", data);
+    command.stdin(Stdio::null());
+    command
+}
+
+pub(crate) fn records(export: &str) -> Vec<Value> {
+    export.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Kills in several worlds, one after the other; `between` is what happens to each before a kill.
+fn kill_again_and_again(
+    rounds: Rounds,
+    new: impl Fn() -> Option<World>,
+    between: impl Fn(&mut World, u64),
+) {
+    let mut world = None;
+    let mut episodes = 0;
+    for mut round in rounds {
+        let Some(mut here) = world.take().or_else(&new) else { return };
+        between(&mut here, round.number);
+        here.write_until_killed(&mut round.random);
+        if round.number % LOOK_EVERY == LOOK_EVERY - 1 {
+            if let Some(database) = &mut here.database {
+                database.restart();
+            }
+            episodes += here.look();
+        } else {
+            world = Some(here);
+        }
+    }
+    println!("{episodes} episodes, nothing lost");
+}
+
 #[test]
 fn what_was_acknowledged_survives_kill_9() {
-    let mut random = random("what_was_acknowledged_survives_kill_9");
-    let data = TempDir::new().unwrap();
-    let mut known = Known::default();
-    for _ in 0..KILLS {
-        write_until_killed(data.path(), &mut random, &mut known);
-    }
-    let mut later = Server::open(data.path(), Era::Modern);
-    for (id, steps) in &known {
-        let shown = later.done("get_episode", json!({"episode_id": id, "step_count": 0}));
-        // A write whose acknowledgement died with the process may be there as well.
-        assert!(shown["total_steps"].as_u64().unwrap() >= *steps, "{id}: {shown}");
-    }
-    later.close();
-    let steps: u64 = known.values().sum();
-    println!("{KILLS} kills, {} episodes and {steps} steps acknowledged, 0 lost", known.len());
-    assert!(known.len() > KILLS, "hardly anything was written");
-    assert_eq!(integrity(&data.path().join("memory.db")), "ok");
+    let rounds = Rounds::new("what_was_acknowledged_survives_kill_9", 30, 200);
+    kill_again_and_again(rounds, || Some(World::on_a_file()), |_, _| ());
 }
 
-/// Steps acknowledged, by episode.
-type Known = HashMap<String, u64>;
-
-/// Starts a server, keeps it busy for 20 to 80 ms, kills it, and notes what it acknowledged.
-fn write_until_killed(data: &Path, random: &mut Random, known: &mut Known) {
-    let mut server = Server::open(data, Era::Modern);
-    let end = Instant::now() + Duration::from_millis(20 + random.below(60) as u64);
-    let mut writes = Writes { known, open: Vec::new(), logs: HashMap::new() };
-    for _ in 0..IN_FLIGHT {
-        writes.post(&mut server, random);
-    }
-    while Instant::now() < end {
-        writes.learn(&server.receive());
-        writes.post(&mut server, random);
-    }
-    server.kill().iter().for_each(|response| writes.learn(response));
+#[test]
+fn what_a_server_acknowledged_survives_kill_9_of_the_client() {
+    let rounds = Rounds::new("what_a_server_acknowledged_survives_kill_9_of_the_client", 15, 75);
+    kill_again_and_again(rounds, World::on_a_server, |_, _| ());
 }
 
-/// The writes of one process.
-struct Writes<'a> {
-    known: &'a mut Known,
-    /// Episodes that this process started.
-    open: Vec<String>,
-    /// The episodes of calls that log a step.
-    logs: HashMap<u64, String>,
+/// With the server there, so that deliveries are cut short; and without it, so that queueing is.
+#[test]
+fn what_the_outbox_acknowledged_survives_kill_9() {
+    let rounds = Rounds::new("what_the_outbox_acknowledged_survives_kill_9", 15, 75);
+    kill_again_and_again(rounds, World::on_a_server, |world, number| {
+        let database = world.database.as_mut().unwrap();
+        // The first round makes the schema.
+        if number % 2 == 1 { database.stop() } else { database.restart() }
+    });
 }
 
-impl Writes<'_> {
-    /// Starts an episode or logs a step, by lot.
-    fn post(&mut self, server: &mut Server, random: &mut Random) {
-        if let Some(id) = self.open.get(random.below(2 * self.open.len() + 2)) {
-            let step = json!({"tool": "bash", "action": "make", "observation": "x".repeat(500)});
-            let call = server.post_call("log_steps", json!({"episode_id": id, "steps": [step]}));
-            self.logs.insert(call, id.clone());
-        } else {
-            let task = format!("Survive kill {}", random.bits());
-            let arguments = json!({"task": task, "recall_budget_tokens": 0});
-            server.post_call("start_episode", arguments);
+/// Cut off anywhere, an import has put in whole episodes, and run again it completes.
+#[test]
+fn an_import_cut_short_by_kill_9_is_completed_by_the_next() {
+    let scene = TempDir::new().unwrap();
+    let file = scene.path().join("runs.jsonl");
+    let episodes = (0..400).map(|n| generate::episode(3, n, 2_000));
+    let lines = episodes.map(|e| Record::Episode(Box::new(e)).to_line().unwrap() + "\n");
+    std::fs::write(&file, lines.collect::<String>()).unwrap();
+    let import = ["import", file.to_str().unwrap()];
+
+    let whole = World::on_a_file();
+    let started = Instant::now();
+    whole.run(&import);
+    let took = started.elapsed();
+    let expected = whole.run(&["export"]);
+    let (mut cut, mut there) = (0, 0);
+    for mut round in Rounds::new("an_import_cut_short_by_kill_9_is_completed_by_the_next", 10, 50) {
+        let world = World::on_a_file();
+        let mut command = binary(world.data.path(), &import);
+        world.settings(&mut command);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        std::thread::sleep(took * round.random.below(1000) as u32 / 1000);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let before = world.run(&["export"]);
+        let known: std::collections::HashSet<&str> = expected.lines().collect();
+        // What is learned of several episodes grows with each.
+        for line in before.lines().filter(|line| line.starts_with("{\"kind\":\"episode\"")) {
+            assert!(known.contains(line), "half a record: {line}");
         }
+        there += before.lines().count();
+        cut += usize::from(before.len() < expected.len());
+        world.run(&["verify", "--json"]);
+        world.run(&import);
+        assert!(world.run(&["export"]) == expected, "the import was not completed");
     }
-
-    fn learn(&mut self, response: &Value) {
-        let answer = Answer::of(response);
-        assert!(!answer.is_error, "refused: {}", answer.text);
-        if let Some(id) = self.logs.remove(&response["id"].as_u64().unwrap()) {
-            *self.known.get_mut(&id).unwrap() += 1;
-        } else {
-            let id = answer.structured["episode_id"].as_str().unwrap().to_owned();
-            self.known.insert(id.clone(), 0);
-            self.open.push(id);
-        }
-    }
-}
-
-/// The database's own verdict on itself.
-fn integrity(database: &Path) -> String {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(async {
-        let connection = Builder::new_local(database).build().await.unwrap().connect().unwrap();
-        let mut rows = connection.query("PRAGMA integrity_check", ()).await.unwrap();
-        rows.next().await.unwrap().unwrap().get(0).unwrap()
-    })
+    println!("{cut} imports cut short, {there} records there before the next");
+    assert!(cut > 0, "no kill came before the end");
 }

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use memory_testkit::generate::Random;
+use memory_testkit::rounds::random;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::client::{Answer, Era, Server, random};
+use crate::client::{Answer, Era, Server};
 
 /// Writes of one client.
 const WRITES: usize = 500;

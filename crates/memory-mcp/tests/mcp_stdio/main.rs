@@ -7,7 +7,10 @@
 //! - `load`: processes and clients side by side
 //! - `forgetting`: what is forgotten is gone for every process
 //! - `handoff`: work that one process begins and another ends
-//! - `kill`: what is acknowledged outlives the process
+//! - `soak`: clients at work for a long time, with faults and restarts
+//! - `kill`: what is acknowledged outlives the process; `lanes`: clients that know what they were told
+//! - `disk`: storage calls that fail, disks that are full
+//! - `fleet`: many processes on one directory, some of them killed
 
 #![expect(
     clippy::unwrap_used,
@@ -19,9 +22,13 @@
 
 mod bad_input;
 mod client;
+mod disk;
+mod fleet;
 mod forgetting;
 mod handoff;
 mod kill;
+mod lanes;
 mod load;
 mod protocol;
+mod soak;
 mod story;

@@ -4,10 +4,12 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use redb::backends::FileBackend;
 use redb::{Builder, Database, DatabaseError};
 
 use super::tables::{self, Contents, Fault};
 use crate::metrics::CacheMetrics;
+use crate::private;
 
 /// Processes on one directory that get a file; further ones do with memory alone.
 pub(super) const SLOTS: usize = 8;
@@ -75,10 +77,10 @@ fn slot_path(dir: &Path, slot: usize) -> PathBuf {
 }
 
 fn prepare(dir: &Path) -> std::io::Result<()> {
-    fs::create_dir_all(dir)?;
+    private::create_directory(dir)?;
     let readme = dir.join("README");
     let explains = fs::read_to_string(&readme).is_ok_and(|text| text == README);
-    if explains { Ok(()) } else { fs::write(readme, README) }
+    if explains { Ok(()) } else { private::write(&readme, README.as_bytes()) }
 }
 
 /// `None`: another process has it.
@@ -89,7 +91,8 @@ fn open_one(path: &Path, cache_bytes: usize) -> Result<Option<CacheFile>, Fault>
         // panic while it cleans up after a panic, which ends the process. So the file is read through
         // once: 5 ms a MB.
         builder.set_cache_size(cache_bytes).set_check_integrity_on_open(true);
-        let db = match builder.create(path) {
+        let file = private::open(path).map_err(redb::StorageError::Io)?;
+        let db = match builder.create_with_backend(FileBackend::new(file)?) {
             Ok(db) => db,
             Err(DatabaseError::DatabaseAlreadyOpen) => return Ok(None),
             Err(e) => return Err(e.into()),

@@ -34,10 +34,11 @@ const FIND: &str = "SELECT id FROM targets WHERE url = ?1 AND database = ?2";
 const FIND_LAST: &str = "SELECT id FROM targets WHERE url = ?1 ORDER BY used_at DESC LIMIT 1";
 
 /// Taken when it is free, ours, or was held by a process that is gone.
+/// A lease that ends later than one taken now is from before the clock was set back.
 const TAKE_LEASE: &str = "\
 INSERT INTO leases (target, holder, until) VALUES (?1, ?2, ?4)
 ON CONFLICT (target) DO UPDATE SET holder = excluded.holder, until = excluded.until
-WHERE leases.holder = excluded.holder OR leases.until < ?3";
+WHERE leases.holder = excluded.holder OR leases.until < ?3 OR leases.until > excluded.until";
 
 const GIVE_LEASE: &str = "DELETE FROM leases WHERE target = ?1 AND holder = ?2";
 

@@ -38,10 +38,11 @@ SELECT coalesce((SELECT n FROM newest), 0), (SELECT episodes FROM due),
     (SELECT count(*) FROM (
         SELECT 1 FROM episodes WHERE project = ?1 LIMIT (SELECT episodes FROM due)))";
 
+/// A lease that ends later than one taken now is from before the clock was set back.
 const TAKE_LEASE: &str = "\
 INSERT INTO leases (name, holder, until) VALUES ('dictionary', ?1, unixepoch() + ?2)
 ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
-WHERE leases.until < unixepoch()";
+WHERE leases.until < unixepoch() OR leases.until > excluded.until";
 
 const HAS_LEASE: &str =
     "SELECT EXISTS (SELECT 1 FROM leases WHERE name = 'dictionary' AND holder = ?1)";

@@ -1,20 +1,17 @@
 //! Processes that end in the middle of everything, and disks that are full.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hasher};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use memory_core::{EpisodeId, EpisodeStore};
-use memory_testkit::generate::Random;
+use memory_testkit::rounds::Rounds;
 use memory_testkit::story::{only, running, save};
 
 use super::child::{self, PROJECT};
 use super::support::{assert_sound, database, open};
-
-const KILLS: usize = 20;
 
 /// Every acknowledgement in a child's output: the highest version of each episode.
 fn note(acknowledged: &mut HashMap<EpisodeId, u64>, output: impl std::io::Read) -> Vec<String> {
@@ -49,16 +46,15 @@ async fn assert_present(path: &Path, acknowledged: &HashMap<EpisodeId, u64>) {
 
 #[tokio::test]
 async fn acknowledged_episode_survives_kill() {
-    let seed = std::hash::RandomState::new().build_hasher().finish();
-    println!("seed {seed}");
-    let mut random = Random::new(seed);
     let (_directory, path) = database();
     open(&path).await.close().await;
     let mut acknowledged = HashMap::new();
-    for _ in 0..KILLS {
+    let mut kills = 0;
+    for mut round in Rounds::new("acknowledged_episode_survives_kill", 10, 50) {
+        kills += 1;
         let mut process = child::command(&path, 1_000_000).spawn().unwrap();
         let output = process.stdout.take().unwrap();
-        let pause = Duration::from_millis(60 + random.below(200) as u64);
+        let pause = Duration::from_millis(60 + round.random.below(200) as u64);
         let killer = std::thread::spawn(move || {
             std::thread::sleep(pause);
             process.kill().unwrap();
@@ -67,8 +63,8 @@ async fn acknowledged_episode_survives_kill() {
         note(&mut acknowledged, output);
         killer.join().unwrap();
     }
-    println!("{KILLS} kills, {} episodes acknowledged", acknowledged.len());
-    assert!(acknowledged.len() > KILLS, "the children hardly wrote");
+    println!("{kills} kills, {} episodes acknowledged", acknowledged.len());
+    assert!(acknowledged.len() > kills, "the children hardly wrote");
     assert_sound(&path).await;
     assert_present(&path, &acknowledged).await;
 }

@@ -9,8 +9,9 @@ use memory_core::{Episode, EpisodeStore, Error, OutcomeKind};
 use memory_storage_turso::batch::{Access, Batch, Statement};
 use memory_storage_turso::{BreakerConfig, RemoteConfig, RemoteTransport, TursoStore};
 use memory_testkit::proxy::{Fault, FaultProxy};
+use memory_testkit::rounds::{Rounds, size};
 use memory_testkit::sqld::{Options, Server};
-use memory_testkit::story::{completed, only, project, save};
+use memory_testkit::story::{self, completed, only, project, save, save_of};
 
 use crate::config;
 
@@ -18,7 +19,9 @@ use crate::config;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Saves and reads under each fault, half of each.
-const OPERATIONS: usize = 20;
+fn operations() -> usize {
+    size(20, 500)
+}
 
 fn impatient(url: String) -> RemoteConfig {
     RemoteConfig {
@@ -131,9 +134,9 @@ async fn a_fault_that_passes_costs_a_retry_and_no_error() {
         let known = world.episode(0);
         save(&*store, &known, 0).await.unwrap();
         writes.acknowledged.push(known.clone());
-        for n in 1..=OPERATIONS / 2 {
+        for n in 1..=operations() / 2 {
             // Every request fails once here: a client that saw no end of it would rightly give up.
-            if n == OPERATIONS / 4 + 1 {
+            if n > 1 && n % 5 == 1 {
                 store = world.store(config.clone()).await;
             }
             let episode = world.episode(n);
@@ -176,9 +179,9 @@ async fn a_fault_that_stays_ends_every_call_in_time_with_the_right_error() {
         }
         let mut store = world.store(config.clone()).await;
         proxy.fault_all(Some(fault));
-        for n in 1..=OPERATIONS / 2 {
+        for n in 1..=operations() / 2 {
             // A client that saw half of its last requests fail would rightly stop asking.
-            if n == OPERATIONS / 4 + 1 {
+            if n > 1 && n % 5 == 1 {
                 proxy.fault_all(None);
                 store = world.store(config.clone()).await;
                 proxy.fault_all(Some(fault));
@@ -215,6 +218,44 @@ async fn a_fault_that_stays_ends_every_call_in_time_with_the_right_error() {
         }
     })
     .await;
+}
+
+/// Faults of every kind in no order, some passing, some for several requests: whatever a call says is
+/// true, and repeated it succeeds.
+#[tokio::test]
+async fn faults_in_no_order_lose_nothing_and_double_nothing() {
+    let name = "faults_in_no_order_lose_nothing_and_double_nothing";
+    let Some(world) = World::new().await else { return };
+    let proxy = world.proxy().await;
+    let (mut refused, mut acknowledged) = (0, Vec::new());
+    for mut round in Rounds::new(name, 4, 100) {
+        let config = RemoteConfig { max_response_bytes: 1 << 20, ..impatient(proxy.url()) };
+        let store = world.store(config).await;
+        let known = world.episode(0);
+        save(&*store, &known, 0).await.unwrap();
+        for n in 0..size(15, 50) {
+            let episode = world.episode(n);
+            let write = memory_core::store::Write::Save(save_of(&episode, 0));
+            let fault = Fault::ALL[round.random.below(Fault::ALL.len())];
+            proxy.fault_next(fault, round.random.below(4));
+            if round.random.below(2) == 0
+                && let Err(e) = ended("read", read(&store, &known, n)).await
+            {
+                assert_says_what_to_do(&e);
+                refused += 1;
+            }
+            // The same write until it is acknowledged, as a client does that was told to.
+            while let Err(e) = ended("save", story::write(&*store, write.clone())).await {
+                assert_says_what_to_do(&e);
+                refused += 1;
+            }
+            acknowledged.push(episode);
+        }
+        proxy.fault_all(None);
+        acknowledged.push(known);
+    }
+    world.check(&acknowledged, &[]).await;
+    println!("{} writes acknowledged, {refused} calls refused in between", acknowledged.len());
 }
 
 /// Whether to repeat the call, and whether the write may have happened, is in the words as well as in

@@ -4,11 +4,12 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
+use memory_testkit::rounds::Rounds;
+
 use super::support::*;
 
 const FILE: &str = "MEMORY_TEST_FILE";
 const BACKUP: &str = "MEMORY_TEST_BACKUP";
-const KILLS: u32 = 20;
 
 fn child(backup: &Path, path: &Path) -> Child {
     Command::new(std::env::current_exe().unwrap())
@@ -54,10 +55,12 @@ async fn a_killed_restore_leaves_the_old_content_or_the_new_one_whole() {
     assert!(export_of(&timed).await == will_be);
 
     let (mut seen_old, mut seen_new) = (0, 0);
-    for n in 0..KILLS {
+    let name = "a_killed_restore_leaves_the_old_content_or_the_new_one_whole";
+    for mut round in Rounds::new(name, 12, 50) {
+        let n = round.number;
         let path = place(format!("kill-{n}"));
         let mut child = child(&backup, &path);
-        std::thread::sleep(whole * (n + 1) / KILLS);
+        std::thread::sleep(whole * round.random.below(1000) as u32 / 1000);
         child.kill().unwrap();
         child.wait().unwrap();
         let found = export_of(&path).await;
@@ -73,8 +76,6 @@ async fn a_killed_restore_leaves_the_old_content_or_the_new_one_whole() {
         assert_eq!(names(path.parent().unwrap()), ["memory.db"]);
         std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
     }
-    println!(
-        "{KILLS} kills within {whole:?}: {seen_old} with the old content, {seen_new} with the new"
-    );
+    println!("kills within {whole:?}: {seen_old} with the old content, {seen_new} with the new");
     assert!(seen_old > 0, "no kill came before the end");
 }

@@ -1,7 +1,7 @@
 //! Delivery of what waits, in order: in the background by one process of the machine, and on request.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use memory_core::store::{EpisodeStore, Write, Written};
 use memory_core::{Error, Result, Timestamp};
@@ -32,8 +32,9 @@ pub(super) async fn run<D: EpisodeStore>(store: Arc<Buffered<D>>) {
         tracing::debug!(%error, "the database did not say which one it is");
     }
     let mut pause = PAUSE.0;
+    let mut seen = None;
     loop {
-        match store.round().await {
+        match store.round(&mut seen).await {
             Ok(wait) => {
                 pause = PAUSE.0;
                 // Woken by every write; nothing is due earlier than `wait` because of one, but an
@@ -50,12 +51,20 @@ pub(super) async fn run<D: EpisodeStore>(store: Arc<Buffered<D>>) {
 }
 
 impl<D: EpisodeStore> Buffered<D> {
-    /// Delivers what is due, if this process holds the lease. Says when to look again.
-    async fn round(&self) -> Result<Duration> {
+    /// Delivers what is due, if this process holds the lease. Says when to look again. `seen` is the
+    /// time of the oldest entry, and since when it is the oldest.
+    async fn round(&self, seen: &mut Option<(Timestamp, Instant)>) -> Result<Duration> {
         let target = self.target().await?;
         let Some((oldest, queued)) = self.file.oldest(target).await? else { return Ok(IDLE) };
+        let since = match *seen {
+            Some((at, since)) if at == oldest => since,
+            _ => Instant::now(),
+        };
+        *seen = Some((oldest, since));
         let age =
             Duration::from_micros(self.now().0.saturating_sub(oldest.0).max(0).unsigned_abs());
+        // The clock may stand still, or have been set back since: then an entry is never old by it.
+        let age = age.max(since.elapsed());
         let flush_after = self.config.flush_after;
         if !queued && age < flush_after {
             return Ok(flush_after - age);
@@ -65,7 +74,7 @@ impl<D: EpisodeStore> Buffered<D> {
             return Ok(LEASE / 3);
         }
         let flush_after = i64::try_from(flush_after.as_micros()).unwrap_or(i64::MAX);
-        self.deliver(Timestamp(self.now().0.saturating_sub(flush_after))).await?;
+        self.deliver(Timestamp(self.now().0.saturating_sub(flush_after)).max(oldest)).await?;
         Ok(Duration::ZERO)
     }
 

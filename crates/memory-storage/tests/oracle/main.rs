@@ -21,6 +21,7 @@ use memory_core::store::{
 use memory_core::{Episode, EpisodeId, Outcome, OutcomeKind, Step, Timestamp, WriteId};
 use memory_storage::{CacheConfig, HybridStorage, Place, RedbMode, Synchronous, TursoConfig};
 use memory_storage_turso::TursoStore;
+use memory_testkit::rounds::{Rounds, size};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
@@ -30,7 +31,9 @@ use shaky::Shaky;
 const IDS: u8 = 5;
 
 /// Operations of a case.
-const OPERATIONS: usize = 60;
+fn operations() -> usize {
+    size(60, 100)
+}
 
 #[derive(Debug, Clone, Copy)]
 enum Op {
@@ -88,7 +91,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         1 => who.clone().prop_map(|who| Op::Reopen { who }),
         1 => (who, any::<u16>()).prop_map(|(who, at)| Op::DamageAndReopen { who, at }),
     ];
-    prop::collection::vec(op, OPERATIONS)
+    prop::collection::vec(op, operations())
 }
 
 /// What one case works with. Each case has ids and a project of its own, on the same database.
@@ -345,25 +348,19 @@ fn database() -> (tempfile::TempDir, tokio::runtime::Runtime, Arc<TursoStore>) {
     (dir, runtime, store)
 }
 
-/// Cases of each of the four tests below, which run side by side.
-const CASES: u32 = 500;
-
-/// Random operations on a database of their own. More cases: `ORACLE_CASES` in the environment.
-#[expect(clippy::disallowed_methods, reason = "for a longer run by hand")]
-fn random_operations(seed: u8, clients: Clients) {
+/// Random operations on a database of their own, in each of the tests below, which run side by side.
+fn random_operations(name: &'static str, clients: Clients) {
     let (_dir, runtime, store) = database();
-    let asked = std::env::var("ORACLE_CASES").ok().and_then(|cases| cases.parse().ok());
-    let mut runner = TestRunner::new_with_rng(
-        ProptestConfig::default(),
-        TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]),
-    );
-    for case in 0..asked.unwrap_or(CASES) {
+    for mut round in Rounds::new(name, 500, 5_000) {
+        let seed: Vec<u8> = (0..4).flat_map(|_| round.random.bits().to_le_bytes()).collect();
+        let random = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
+        let mut runner = TestRunner::new_with_rng(ProptestConfig::default(), random);
         let ops = ops().new_tree(&mut runner).unwrap().current();
         let hold = |ops: &[Op]| hold(&runtime, &store, clients, ops);
         if hold(&ops).is_err() {
             let ops = reduced(ops, |ops| hold(ops).is_err());
             let problem = hold(&ops);
-            panic!("seed {seed}, case {case}, to be kept below: {problem:?}\n{ops:?}");
+            panic!("to be kept in `sequences`: {problem:?}\n{ops:?}");
         }
     }
 }
@@ -384,27 +381,27 @@ fn reduced(mut ops: Vec<Op>, fails: impl Fn(&[Op]) -> bool) -> Vec<Op> {
 
 #[test]
 fn no_read_differs_from_the_database() {
-    random_operations(1, Clients::Two);
+    random_operations("no_read_differs_from_the_database", Clients::Two);
 }
 
 #[test]
 fn no_read_differs_from_the_database_either() {
-    random_operations(2, Clients::Two);
+    random_operations("no_read_differs_from_the_database_either", Clients::Two);
 }
 
 #[test]
 fn no_read_differs_from_the_database_with_a_third_seed() {
-    random_operations(3, Clients::Two);
+    random_operations("no_read_differs_from_the_database_with_a_third_seed", Clients::Two);
 }
 
 #[test]
 fn no_read_differs_from_the_database_with_a_fourth_seed() {
-    random_operations(4, Clients::Two);
+    random_operations("no_read_differs_from_the_database_with_a_fourth_seed", Clients::Two);
 }
 
 #[test]
 fn nothing_is_asked_to_know_what_was_written_here() {
-    random_operations(5, Clients::One);
+    random_operations("nothing_is_asked_to_know_what_was_written_here", Clients::One);
 }
 
 #[test]

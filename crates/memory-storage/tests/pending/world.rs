@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use memory_core::memory::{Completion, NewEpisode};
 use memory_core::store::Scope;
-use memory_core::{Memory, Outcome, OutcomeKind, Reflection, Step, SystemClock};
+use memory_core::{Clock, Memory, Outcome, OutcomeKind, Reflection, Step, SystemClock};
 use memory_storage::{PendingConfig, PendingStore, RemoteConfig, WhenOffline};
 use memory_storage_turso::pending::EntryState;
 use memory_storage_turso::{BreakerConfig, TursoStore};
@@ -76,9 +76,17 @@ pub(crate) fn remote(url: &str) -> RemoteConfig {
 }
 
 pub(crate) async fn open(url: &str, config: PendingConfig) -> PendingStore {
+    open_with(url, config, Arc::new(SystemClock)).await
+}
+
+pub(crate) async fn open_with(
+    url: &str,
+    config: PendingConfig,
+    clock: Arc<dyn Clock>,
+) -> PendingStore {
     let turso = TursoStore::connect(remote(url)).unwrap();
     // The same name behind every proxy, as it would be in front of one server.
-    PendingStore::open(turso, "http://server", config, Arc::new(SystemClock)).await.unwrap()
+    PendingStore::open(turso, "http://server", config, clock).await.unwrap()
 }
 
 pub(crate) fn memory<S: memory_core::EpisodeStore>(store: S) -> Memory<S> {

@@ -3,10 +3,11 @@
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use memory_testkit::rounds::Rounds;
+
 use super::*;
 
 const FILE: &str = "MEMORY_TEST_FILE";
-const KILLS: u32 = 20;
 const NOTES_THERE: i64 = 6000;
 
 /// This test binary as a process of its own, that brings `path` to today's schema.
@@ -48,17 +49,20 @@ async fn a_killed_migration_leaves_the_old_database_or_the_new_one_whole() {
     assert!(child(&timed).wait().unwrap().success());
     let whole = started.elapsed();
     assert_eq!(assert_whole(&timed, NOTES_THERE).await, 3);
-    let (mut seen_old, mut half_backups) = (0, 0);
-    for n in 0..KILLS {
+    let (mut seen_old, mut seen_new, mut half_backups) = (0, 0, 0);
+    let name = "a_killed_migration_leaves_the_old_database_or_the_new_one_whole";
+    for mut round in Rounds::new(name, 12, 50) {
+        let n = round.number;
         let copy = copy_of(&path, &format!("kill-{n}"));
         let mut child = child(&copy);
-        std::thread::sleep(whole * (n + 1) / KILLS);
+        std::thread::sleep(whole * round.random.below(1000) as u32 / 1000);
         child.kill().unwrap();
         child.wait().unwrap();
         if assert_whole(&copy, NOTES_THERE).await == 1 {
             seen_old += 1;
             half_backups += u32::from(backups(&copy).is_empty());
         } else {
+            seen_new += 1;
             assert_eq!(backups(&copy), ["memory.db.schema-1.backup"]);
         }
         // What has the name of a backup is one.
@@ -70,9 +74,8 @@ async fn a_killed_migration_leaves_the_old_database_or_the_new_one_whole() {
         std::fs::remove_dir_all(copy.parent().unwrap()).unwrap();
     }
     println!(
-        "{KILLS} kills within {whole:?}: {seen_old} at the old schema, {half_backups} of them \
-              before there was a backup, {} at the new one",
-        KILLS - seen_old
+        "kills within {whole:?}: {seen_old} at the old schema, {half_backups} of them before there \
+         was a backup, {seen_new} at the new one"
     );
     assert!(seen_old > 0, "no kill came before the end");
 }

@@ -60,6 +60,8 @@ impl DataFile {
             Connection::create(&self.path).map_err(|e| self.cannot_open(e))?;
             restrict(&self.path).map_err(|e| refused(&self.path, "cannot be restricted", &e))?;
         }
+        // Before the engine takes over what it can, and overwrites the rest.
+        super::log_check::warn_of_damage(&self.path);
         self.open_writer().map_err(|e| self.cannot_open(e))
     }
 

@@ -3,6 +3,7 @@
 mod connection;
 mod exclusive;
 mod file;
+mod log_check;
 mod scrub;
 mod sql_error;
 mod writer;

@@ -96,7 +96,9 @@ impl SqlError {
             CORRUPT | NOTADB => Error::Corrupt {
                 thing: "the database file".into(),
                 problem: format!("{doing}: {reason}"),
-                hint: "restore it from a backup or an export",
+                // The engine says the same of a disk that failed to read once.
+                hint: "repeat it; if that stays, `memory-mcp verify` says what is affected: restore it \
+                       from a backup or an export",
             },
             _ => Error::Engine { context: doing.into(), message: reason },
         }
