@@ -147,7 +147,10 @@ pub(crate) fn run_long(wanted: &Wanted<'_>) -> io::Result<bool> {
         }
         let rounds = test.progress(&folder).map(|(done, all)| format!("{done} of {all} rounds"));
         let rounds = rounds.unwrap_or_default();
-        lines.push(format!("{verdict:<10} {took:>7.1} s  {rounds:<24} {}\n", test.path));
+        lines.push(format!(
+            "{verdict:<10} {took:>7.1} s  {rounds:<24} {}: {}\n",
+            test.package, test.path
+        ));
     }
     say("\n")?;
     lines.iter().try_for_each(|line| say(line))?;

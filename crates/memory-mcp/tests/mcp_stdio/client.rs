@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -112,12 +112,6 @@ impl Server {
     pub(crate) fn receive(&mut self) -> Value {
         let line = self.lines.recv_timeout(PATIENCE).unwrap();
         parse(&line)
-    }
-
-    /// The next message, if there is one before `end`.
-    pub(crate) fn receive_until(&mut self, end: Instant) -> Option<Value> {
-        let patience = end.saturating_duration_since(Instant::now());
-        self.lines.recv_timeout(patience).ok().map(|line| parse(&line))
     }
 
     /// Writes a request and gives its id.

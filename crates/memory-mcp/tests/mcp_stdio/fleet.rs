@@ -1,7 +1,5 @@
 //! Eight processes on one directory, two of them killed.
 
-use std::time::{Duration, Instant};
-
 use memory_testkit::generate::Random;
 use memory_testkit::rounds::Rounds;
 use serde_json::Value;
@@ -19,11 +17,12 @@ const KILLED: usize = 2;
 /// Calls that each has in flight.
 const IN_FLIGHT: usize = 4;
 
-/// Writes one process's share until `end`; then it is killed, or ends what it began.
-fn work(mut server: Server, end: Instant, killed: bool, random: &mut Random) -> History {
+/// Writes one process's share, up to so many answers; then it is killed, or ends what it began.
+fn work(mut server: Server, answers: usize, killed: bool, random: &mut Random) -> History {
     let mut history = History::default();
     let mut lanes = Lanes::begin(IN_FLIGHT, &mut server, random, &mut history);
-    while let Some(response) = server.receive_until(end) {
+    for _ in 0..answers {
+        let response = server.receive();
         lanes.go_on(&response, &mut server, random, &mut history);
     }
     if killed {
@@ -50,20 +49,19 @@ fn processes_on_one_directory_outlive_the_kill_of_others() {
         let servers: Vec<Server> = (0..PROCESSES)
             .map(|_| Server::run(Server::command(data.path()), Era::Modern))
             .collect();
-        let began = Instant::now();
-        let shares: Vec<(Server, Duration, Random)> = servers
+        let shares: Vec<(Server, usize, Random)> = servers
             .into_iter()
             .map(|server| {
-                let pause = Duration::from_millis(200 + round.random.below(600) as u64);
-                (server, pause, Random::new(round.random.bits()))
+                let answers = round.random.below(60);
+                (server, answers, Random::new(round.random.bits()))
             })
             .collect();
         let histories: Vec<History> = std::thread::scope(|scope| {
             let working: Vec<_> = shares
                 .into_iter()
                 .enumerate()
-                .map(|(n, (server, pause, mut random))| {
-                    scope.spawn(move || work(server, began + pause, n < KILLED, &mut random))
+                .map(|(n, (server, answers, mut random))| {
+                    scope.spawn(move || work(server, answers, n < KILLED, &mut random))
                 })
                 .collect();
             working.into_iter().map(|share| share.join().unwrap()).collect()

@@ -165,7 +165,7 @@ fn what_the_outbox_acknowledged_survives_kill_9() {
 fn an_import_cut_short_by_kill_9_is_completed_by_the_next() {
     let scene = TempDir::new().unwrap();
     let file = scene.path().join("runs.jsonl");
-    let episodes = (0..400).map(|n| generate::episode(3, n, 2_000));
+    let episodes = (0..700).map(|n| generate::episode(3, n, 500));
     let lines = episodes.map(|e| Record::Episode(Box::new(e)).to_line().unwrap() + "\n");
     std::fs::write(&file, lines.collect::<String>()).unwrap();
     let import = ["import", file.to_str().unwrap()];
@@ -176,7 +176,7 @@ fn an_import_cut_short_by_kill_9_is_completed_by_the_next() {
     let took = started.elapsed();
     let expected = whole.run(&["export"]);
     let (mut cut, mut there) = (0, 0);
-    for mut round in Rounds::new("an_import_cut_short_by_kill_9_is_completed_by_the_next", 10, 50) {
+    for mut round in Rounds::new("an_import_cut_short_by_kill_9_is_completed_by_the_next", 8, 50) {
         let world = World::on_a_file();
         let mut command = binary(world.data.path(), &import);
         world.settings(&mut command);

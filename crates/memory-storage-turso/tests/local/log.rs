@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use super::support::{assert_sound, open};
 
 /// Commits in the log.
-const COMMITS: u64 = 60;
+const COMMITS: u64 = 25;
 
 /// A database whose log holds everything, as a killed process leaves it.
 struct Scene {

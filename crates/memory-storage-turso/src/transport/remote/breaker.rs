@@ -265,8 +265,41 @@ mod tests {
             request(&breaker, i % 2 == 0);
         }
         assert_eq!(state(&breaker), 0, "too few requests to tell a rate");
+        // 16 of 32, but this one went well.
+        request(&breaker, true);
+        assert_eq!(state(&breaker), 0, "a success opens nothing");
+        // The first one, which failed, is forgotten: 16 of 32 again.
         request(&breaker, false);
         assert_eq!(state(&breaker), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_nobody_waited_for_neither_counts_nor_breaks_a_row() {
+        let breaker = breaker();
+        request(&breaker, false);
+        request(&breaker, false);
+        drop(breaker.admit().unwrap());
+        assert_eq!(state(&breaker), 0);
+        request(&breaker, false);
+        assert_eq!(state(&breaker), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_from_before_says_nothing_to_a_probe_and_nothing_after_it() {
+        let breaker = breaker();
+        let [good, bad, later] = [(); 3].map(|()| breaker.admit().unwrap());
+        (0..3).for_each(|_| request(&breaker, false));
+        tokio::time::advance(OPEN).await;
+        let probe = breaker.admit().unwrap();
+        good.healthy();
+        assert_eq!(state(&breaker), 1, "only the probe closes it");
+        bad.failed("long ago");
+        assert_eq!(state(&breaker), 1, "only the probe opens it");
+        probe.healthy();
+        request(&breaker, false);
+        request(&breaker, false);
+        later.failed("long ago");
+        assert_eq!(state(&breaker), 0, "two in a row, and one from before");
     }
 
     #[tokio::test(start_paused = true)]
