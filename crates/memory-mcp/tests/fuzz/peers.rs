@@ -172,6 +172,7 @@ fn answers_of_a_server() {
         }
     });
     let runtime = tokio::runtime::Runtime::new().unwrap();
+    let _within = runtime.enter();
     let connect = || {
         TursoStore::connect(RemoteConfig {
             warm_connections: 0,
