@@ -152,12 +152,15 @@ fn mutate(input: &mut Vec<u8>, corpus: &[Vec<u8>], random: &mut Random) {
 /// Notices what hangs, and writes down what fails.
 struct Watch {
     name: &'static str,
-    now: Arc<Mutex<Option<(Instant, Vec<u8>)>>>,
+    now: Arc<Mutex<Option<Input>>>,
 }
+
+/// Since when the target works on which bytes.
+type Input = (Instant, Vec<u8>);
 
 impl Watch {
     fn start(name: &'static str) -> Self {
-        let now: Arc<Mutex<Option<(Instant, Vec<u8>)>>> = Arc::default();
+        let now: Arc<Mutex<Option<Input>>> = Arc::default();
         let seen = Arc::downgrade(&now);
         std::thread::spawn(move || {
             while let Some(now) = seen.upgrade() {
