@@ -111,6 +111,23 @@ impl Error {
         Error::Invalid { field: field.into(), problem: problem.into() }
     }
 
+    /// A short name of what went wrong, for metrics.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Error::Invalid { .. } => "invalid",
+            Error::NotFound { .. } => "not_found",
+            Error::Conflict { .. } => "conflict",
+            Error::Forgotten { .. } => "forgotten",
+            Error::Completed { .. } => "completed",
+            Error::Unknown { .. } => "unknown",
+            Error::Unavailable { .. } => "unavailable",
+            Error::Overloaded { .. } => "overloaded",
+            Error::Refused { .. } => "refused",
+            Error::Corrupt { .. } => "corrupt",
+            Error::Engine { .. } => "engine",
+        }
+    }
+
     /// True when repeating the same call later may succeed and can do no harm.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Error::Unknown { .. } | Error::Unavailable { .. } | Error::Overloaded { .. })

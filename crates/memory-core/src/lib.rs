@@ -13,6 +13,7 @@
 //! - [`memory`]: [`Memory`], the life of an episode on top of any store
 //! - [`redact`]: secrets are taken out of text before it is stored
 //! - [`envelope`]: the checksummed header in front of every stored payload
+//! - [`latency`]: durations of operations, as histograms
 //! - [`record`]: the export format, one JSON record a line
 //! - [`clock`], [`error`]
 
@@ -21,6 +22,7 @@ pub mod condition;
 pub mod envelope;
 pub mod episode;
 pub mod error;
+pub mod latency;
 pub mod learning;
 pub mod memory;
 pub mod recall;

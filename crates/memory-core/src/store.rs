@@ -1,5 +1,7 @@
 //! The port: what a storage engine offers. Batch first; one operation, one round trip.
 
+mod activity;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,6 +15,8 @@ use crate::error::Result;
 use crate::learning::{Evidence, Lesson, LessonKind, ScoredLesson};
 use crate::recall::FeedbackCounts;
 use crate::record::{Record, RecordKind};
+
+pub use activity::{Activity, ActivityQuery, Period, TaskType};
 
 /// Durable storage of episodes and of what was learned from them.
 ///
@@ -99,6 +103,12 @@ pub trait EpisodeStore: Send + Sync + 'static {
 
     /// Counts for `stats`.
     fn counts(&self, scope: &Scope) -> impl Future<Output = Result<Counts>> + Send;
+
+    /// How many episodes began when, and how they ended.
+    fn activity(&self, query: &ActivityQuery) -> impl Future<Output = Result<Activity>> + Send;
+
+    /// The task types there are, those with the most episodes first; a hundred at most.
+    fn task_types(&self, scope: &Scope) -> impl Future<Output = Result<Vec<TaskType>>> + Send;
 }
 
 /// Which projects an operation may see.

@@ -40,12 +40,12 @@ mod write;
 
 pub use config::{Synchronous, TursoConfig};
 pub use maintenance::{Maintenance, SchemaChange, SchemaStep};
-pub use metrics::Metrics;
+pub use metrics::{Metrics, Operation, Pool};
 pub use payload::PayloadConfig;
 pub use schema::Upgrade;
 pub use store::TursoStore;
 pub use transport::{
     BreakerConfig, DatabaseUrl, Gauge, RemoteConfig, RemoteMetrics, RemoteTransport, RetryConfig,
-    Secret, TokenSource,
+    Secret, TokenSource, tls_config,
 };
 pub use upkeep::Reencoded;

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use memory_core::latency::Latencies;
+
 /// A counter that only grows.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -21,9 +23,35 @@ impl Counter {
     }
 }
 
+/// What is told apart when operations are measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Operation {
+    /// The method of [`EpisodeStore`](memory_core::EpisodeStore).
+    pub operation: &'static str,
+    /// The [kind](memory_core::Error::kind) of its error, if it failed.
+    pub error: Option<&'static str>,
+}
+
+/// How connections are used at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pool {
+    /// In use.
+    pub in_use: u64,
+    /// Open and free; to a server: reads that may begin at once.
+    pub idle: u64,
+    /// As many may be in use at a time.
+    pub limit: u64,
+    /// Calls that wait for one.
+    pub waiting: u64,
+}
+
 /// Counters of one store since it was opened.
 #[derive(Debug, Default)]
 pub struct Metrics {
+    /// Operations of the port that reached the database, with all their round trips and retries.
+    pub operations: Latencies<Operation>,
+    /// What reads of a file waited for a connection.
+    pub pool_wait: Latencies<()>,
     /// Batches run, reads and writes: round trips, where the database is remote.
     pub batches: Counter,
     /// Statements run.

@@ -1,14 +1,15 @@
 //! The port, implemented: every operation is one batch on the transport.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use memory_core::envelope::DictionaryId;
 use memory_core::learning::ScoredLesson;
 use memory_core::record::RecordKind;
 use memory_core::store::{
-    Carried, Changes, Counts, LessonQuery, ListQuery, Page, Recollection, Relation, ScanPage,
-    ScanQuery, Scope, SearchQuery, SearchResult, Watermark, Write, Written,
+    Activity, ActivityQuery, Carried, Changes, Counts, LessonQuery, ListQuery, Page, Recollection, Relation, ScanPage,
+    ScanQuery, Scope, SearchQuery, SearchResult, TaskType, Watermark, Write, Written,
 };
 use memory_core::{Episode, EpisodeId, EpisodeStore, Error, Result};
 
@@ -17,9 +18,9 @@ use crate::carried::Rider;
 use crate::columns::Columns;
 use crate::config::TursoConfig;
 use crate::database::Database;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Operation, Pool};
 use crate::payload::{Known, PayloadConfig, Payloads};
-use crate::read::{self, changes, counts, episodes, lessons, list, relations, scan, search};
+use crate::read::{self, activity, changes, counts, episodes, lessons, list, relations, scan, search};
 use crate::transport::{
     LocalTransport, RemoteConfig, RemoteMetrics, RemoteTransport, Transport, offload,
 };
@@ -130,6 +131,12 @@ impl TursoStore {
         self.database.remote_metrics()
     }
 
+    /// How its connections are used now: on a file those that read, to a server the reads that may
+    /// be under way at a time.
+    pub fn pool(&self) -> Pool {
+        self.database.transport().pool()
+    }
+
     /// Counters since the store was opened.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
@@ -154,6 +161,19 @@ impl TursoStore {
     /// Finishes the writes that wait and lets go of the database. Later calls are refused.
     pub async fn close(&self) {
         self.database.close().await;
+    }
+
+    /// Measures an operation of the port.
+    async fn timed<T>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let began = Instant::now();
+        let result = call.await;
+        let error = result.as_ref().err().map(Error::kind);
+        self.metrics.operations.record(Operation { operation, error }, began.elapsed());
+        result
     }
 
     /// Runs a batch. To a server, the change feed goes along, and the new dictionaries of the project
@@ -406,85 +426,109 @@ fn chunks(plans: Vec<Plan>) -> Vec<Vec<Plan>> {
 
 impl EpisodeStore for TursoStore {
     async fn write(&self, writes: Vec<Write>) -> Result<Vec<Result<Written>>> {
-        self.know_dictionaries(&writes).await?;
-        self.saves.note(&writes);
-        let writes = Arc::new(writes);
-        let mut results = self.apply(writes.clone(), self.payloads.clone()).await?;
-        self.apply_without_retired(&writes, &mut results).await?;
-        let retired = || Error::Engine {
-            context: "a write".into(),
-            message: "its dictionary was withdrawn while it was written".into(),
-        };
-        let written = |verdict| match verdict {
-            Verdict::Written(written) => Ok(written),
-            Verdict::DictionaryRetired => Err(retired()),
-        };
-        Ok(results.into_iter().map(|result| result.and_then(written)).collect())
+        self.timed("write", async {
+            self.know_dictionaries(&writes).await?;
+            self.saves.note(&writes);
+            let writes = Arc::new(writes);
+            let mut results = self.apply(writes.clone(), self.payloads.clone()).await?;
+            self.apply_without_retired(&writes, &mut results).await?;
+            let retired = || Error::Engine {
+                context: "a write".into(),
+                message: "its dictionary was withdrawn while it was written".into(),
+            };
+            let written = |verdict| match verdict {
+                Verdict::Written(written) => Ok(written),
+                Verdict::DictionaryRetired => Err(retired()),
+            };
+            Ok(results.into_iter().map(|result| result.and_then(written)).collect())
+        })
+        .await
     }
 
     async fn get(&self, scope: &Scope, ids: &[EpisodeId]) -> Result<Vec<Option<Arc<Episode>>>> {
-        // The common case needs no list of parts.
-        if (1..=MAX_READ_IDS).contains(&ids.len()) {
-            return self.get_chunk(scope, ids).await;
-        }
-        let reads: Vec<_> =
-            ids.chunks(MAX_READ_IDS).map(|ids| self.get_chunk(scope, ids)).collect();
-        stream::iter(reads).buffered(self.parallel_chunks).try_concat().await
+        self.timed("get", async {
+            // The common case needs no list of parts.
+            if (1..=MAX_READ_IDS).contains(&ids.len()) {
+                return self.get_chunk(scope, ids).await;
+            }
+            let reads: Vec<_> =
+                ids.chunks(MAX_READ_IDS).map(|ids| self.get_chunk(scope, ids)).collect();
+            stream::iter(reads).buffered(self.parallel_chunks).try_concat().await
+        })
+        .await
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Page> {
-        let statements = vec![list::list(query)?];
-        let results = self.run_for_payloads(statements, &query.scope, false).await?;
-        list::list_page(read::rows(results), &self.payloads)
+        self.timed("list", async {
+            let statements = vec![list::list(query)?];
+            let results = self.run_for_payloads(statements, &query.scope, false).await?;
+            list::list_page(read::rows(results), &self.payloads)
+        })
+        .await
     }
 
     async fn search(&self, query: &SearchQuery) -> Result<SearchResult> {
-        search::result(query, self.run(search::search(query)?, &query.scope).await?)
+        self.timed("search", async {
+            search::result(query, self.run(search::search(query)?, &query.scope).await?)
+        })
+        .await
     }
 
     async fn lessons(&self, query: &LessonQuery) -> Result<Vec<ScoredLesson>> {
-        let batch = read::read(vec![lessons::lessons(query)]);
-        let results = self.run(batch, &query.scope).await?;
-        read::rows(results).into_iter().map(lessons::scored).collect()
+        self.timed("lessons", async {
+            let batch = read::read(vec![lessons::lessons(query)]);
+            let results = self.run(batch, &query.scope).await?;
+            read::rows(results).into_iter().map(lessons::scored).collect()
+        })
+        .await
     }
 
     async fn relations(&self, scope: &Scope, id: EpisodeId) -> Result<Vec<Relation>> {
-        let batch = read::read(vec![relations::relations(scope, id)]);
-        let rows = read::rows(self.run(batch, scope).await?);
-        rows.into_iter().map(|row| relations::relation(Columns::new(row))).collect()
+        self.timed("relations", async {
+            let batch = read::read(vec![relations::relations(scope, id)]);
+            let rows = read::rows(self.run(batch, scope).await?);
+            rows.into_iter().map(|row| relations::relation(Columns::new(row))).collect()
+        })
+        .await
     }
 
     async fn recollect(&self, ids: &[EpisodeId], query: &LessonQuery) -> Result<Recollection> {
-        let statements = vec![episodes::get(&query.scope, ids), lessons::lessons(query)];
-        let mut results = self.run_for_payloads(statements, &query.scope, false).await?;
-        let scored = results.split_off(1);
-        let found = episodes::assemble(read::rows(results), &self.payloads)?;
-        let episodes = episodes::in_order(ids, found);
-        let lessons = read::rows(scored).into_iter().map(lessons::scored).collect::<Result<_>>()?;
-        Ok(Recollection { episodes, lessons })
+        self.timed("recollect", async {
+            let statements = vec![episodes::get(&query.scope, ids), lessons::lessons(query)];
+            let mut results = self.run_for_payloads(statements, &query.scope, false).await?;
+            let scored = results.split_off(1);
+            let found = episodes::assemble(read::rows(results), &self.payloads)?;
+            let episodes = episodes::in_order(ids, found);
+            let lessons = read::rows(scored).into_iter().map(lessons::scored).collect::<Result<_>>()?;
+            Ok(Recollection { episodes, lessons })
+        })
+        .await
     }
 
     async fn changes(&self, since: Option<&Watermark>) -> Result<Changes> {
-        // Read before the feed: a commit in between makes the next call look again.
-        let version = self.database.data_version().await?;
-        let last = self.feed.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let (Some(version), Some((seen, watermark))) = (version, last)
-            && version == seen
-            && since.is_none_or(|since| *since == watermark)
-        {
-            self.metrics.feed_shortcuts.increment();
-            return Ok(Changes { entries: Vec::new(), watermark, jumped: false });
-        }
-        let results = self.database.run_short(changes::changes(since)).await?;
-        let changes = changes::result(since, results)?;
-        if let Some(version) = version {
-            let mut feed = self.feed.lock().unwrap_or_else(PoisonError::into_inner);
-            *feed = Some((version, changes.watermark.clone()));
-        }
-        if let Some(rider) = &self.rider {
-            rider.read_to(&changes.watermark);
-        }
-        Ok(changes)
+        self.timed("changes", async {
+            // Read before the feed: a commit in between makes the next call look again.
+            let version = self.database.data_version().await?;
+            let last = self.feed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if let (Some(version), Some((seen, watermark))) = (version, last)
+                && version == seen
+                && since.is_none_or(|since| *since == watermark)
+            {
+                self.metrics.feed_shortcuts.increment();
+                return Ok(Changes { entries: Vec::new(), watermark, jumped: false });
+            }
+            let results = self.database.run_short(changes::changes(since)).await?;
+            let changes = changes::result(since, results)?;
+            if let Some(version) = version {
+                let mut feed = self.feed.lock().unwrap_or_else(PoisonError::into_inner);
+                *feed = Some((version, changes.watermark.clone()));
+            }
+            if let Some(rider) = &self.rider {
+                rider.read_to(&changes.watermark);
+            }
+            Ok(changes)
+        })
+        .await
     }
 
     async fn carried(&self, since: &Watermark) -> Result<Option<Carried>> {
@@ -492,13 +536,16 @@ impl EpisodeStore for TursoStore {
     }
 
     async fn scan(&self, query: &ScanQuery) -> Result<ScanPage> {
-        let statements = vec![scan::scan(query)?];
-        let results = if query.kind == RecordKind::Episode {
-            self.run_for_payloads(statements, &query.scope, false).await?
-        } else {
-            self.run(read::read(statements), &query.scope).await?
-        };
-        scan::page(query, read::rows(results), &self.payloads)
+        self.timed("scan", async {
+            let statements = vec![scan::scan(query)?];
+            let results = if query.kind == RecordKind::Episode {
+                self.run_for_payloads(statements, &query.scope, false).await?
+            } else {
+                self.run(read::read(statements), &query.scope).await?
+            };
+            scan::page(query, read::rows(results), &self.payloads)
+        })
+        .await
     }
 
     /// Makes dictionaries where enough was saved.
@@ -507,7 +554,27 @@ impl EpisodeStore for TursoStore {
     }
 
     async fn counts(&self, scope: &Scope) -> Result<Counts> {
-        let batch = read::read(vec![counts::counts(scope)]);
-        counts::result(read::rows(self.run(batch, scope).await?))
+        self.timed("counts", async {
+            let batch = read::read(vec![counts::counts(scope)]);
+            counts::result(read::rows(self.run(batch, scope).await?))
+        })
+        .await
+    }
+
+    async fn activity(&self, query: &ActivityQuery) -> Result<Activity> {
+        self.timed("activity", async {
+            let results = self.run(activity::activity(query), &query.scope).await?;
+            activity::activity_result(query, results)
+        })
+        .await
+    }
+
+    async fn task_types(&self, scope: &Scope) -> Result<Vec<TaskType>> {
+        self.timed("task_types", async {
+            let batch = read::read(vec![activity::task_types(scope)]);
+            let rows = read::rows(self.run(batch, scope).await?);
+            rows.into_iter().map(activity::task_type).collect()
+        })
+        .await
     }
 }

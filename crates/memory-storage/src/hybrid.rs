@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use memory_core::learning::ScoredLesson;
 use memory_core::store::{
-    Changes, Counts, EpisodeStore, LessonQuery, ListQuery, Page, Recollection, Relation, ScanPage,
-    ScanQuery, Scope, SearchQuery, SearchResult, Watermark, Write, Written,
+    Activity, ActivityQuery, Changes, Counts, EpisodeStore, LessonQuery, ListQuery, Page, Recollection, Relation, ScanPage,
+    ScanQuery, Scope, SearchQuery, SearchResult, TaskType, Watermark, Write, Written,
 };
 use memory_core::{Episode, EpisodeId, Result, SystemClock};
 use memory_storage_redb::{Cache, CacheConfig, CacheMetrics};
@@ -406,5 +406,13 @@ impl<D: EpisodeStore> EpisodeStore for HybridStorage<D> {
 
     async fn counts(&self, scope: &Scope) -> Result<Counts> {
         self.durable().counts(scope).await
+    }
+
+    async fn activity(&self, query: &ActivityQuery) -> Result<Activity> {
+        self.durable().activity(query).await
+    }
+
+    async fn task_types(&self, scope: &Scope) -> Result<Vec<TaskType>> {
+        self.durable().task_types(scope).await
     }
 }

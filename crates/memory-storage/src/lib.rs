@@ -28,6 +28,7 @@ mod writes;
 
 pub use check::CacheCheck;
 pub use hybrid::{DatabaseConfig, Freshness, HybridConfig, HybridStorage, Place};
+pub use memory_storage_redb::metrics::TierMetrics;
 pub use memory_storage_redb::{
     CacheConfig, CacheMetrics, Policy, RedbMode, Ttl, cache_files, private,
 };

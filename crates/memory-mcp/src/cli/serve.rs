@@ -1,6 +1,7 @@
 //! `memory-mcp serve`.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +11,10 @@ use super::Failure;
 use super::args::ServeArgs;
 use super::output::say;
 use super::session::{LocalMemory, Session};
+use crate::config::{Config, Otel};
 use crate::http::{self, HttpConfig, Token, TokenFile};
 use crate::mcp::{ServeDefaults, serve_stdio, stop_signal};
+use crate::telemetry::{Exporter, OtelConfig, Telemetry};
 
 /// How long a client may take to send the headers of a request, and may keep a connection idle.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -25,8 +28,12 @@ pub(super) async fn run(
     session: &Session,
 ) -> Result<(), Failure> {
     let defaults = ServeDefaults { project: session.config().write_project().to_owned() };
+    let telemetry =
+        Arc::new(Telemetry::new(memory.clone(), session.config().files(&session.place()?)));
+    // Exports for as long as it is there.
+    let _exporter = exporter(session.config(), &telemetry)?;
     if let Some(address) = args.http {
-        return over_http(address, memory.clone(), defaults, session).await;
+        return over_http(address, memory.clone(), defaults, telemetry, session).await;
     }
     serve_stdio(memory.clone(), defaults).await.map_err(|e| {
         Failure::failed(format!("serving on stdin and stdout ended: {e}")).hint(
@@ -35,10 +42,25 @@ pub(super) async fn run(
     })
 }
 
+fn exporter(config: &Config, telemetry: &Arc<Telemetry>) -> Result<Option<Exporter>, Failure> {
+    let Otel { endpoint, interval_ms } = &config.otel;
+    if endpoint.is_empty() {
+        return Ok(None);
+    }
+    let otel = OtelConfig {
+        endpoint: endpoint.clone(),
+        interval: Duration::from_millis(*interval_ms),
+    };
+    let ca_file = &config.remote.ca_file;
+    let ca_file = (ca_file != Path::new("")).then_some(ca_file.as_path());
+    Ok(Some(Exporter::start(otel, ca_file, telemetry.clone())?))
+}
+
 async fn over_http(
     address: SocketAddr,
     memory: Arc<LocalMemory>,
     defaults: ServeDefaults,
+    telemetry: Arc<Telemetry>,
     session: &Session,
 ) -> Result<(), Failure> {
     let listener = TcpListener::bind(address).await.map_err(|e| {
@@ -53,7 +75,7 @@ async fn over_http(
         known if known.is_empty() => Some(Token::generate().map_err(unreadable)?),
         _ => None,
     };
-    say(format_args!("Serving MCP at http://{address}/mcp"));
+    say(format_args!("Serving MCP at http://{address}/mcp, the dashboard at http://{address}/"));
     if let Some(token) = &trial {
         say(format_args!("For a first try, until this process ends: {}", token.reveal()));
         say("`memory-mcp token create NAME` makes a token to keep.");
@@ -66,9 +88,10 @@ async fn over_http(
         max_connections: config.http.max_connections,
         max_requests: config.http.max_requests,
         requests_per_second: config.http.requests_per_second,
+        metrics_need_token: config.http.metrics_need_token,
         header_timeout: HEADER_TIMEOUT,
         shutdown_timeout: SHUTDOWN_TIMEOUT,
     };
-    http::serve(listener, memory, defaults, config, stop_signal()).await;
+    http::serve(listener, memory, defaults, telemetry, config, stop_signal()).await;
     Ok(())
 }

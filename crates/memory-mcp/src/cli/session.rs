@@ -10,7 +10,7 @@ use tracing_subscriber::prelude::*;
 
 use super::args::GlobalArgs;
 use super::{Failure, output};
-use crate::config::{self, Config, Loaded, Place, Setting, Surroundings};
+use crate::config::{self, Config, Loaded, LogFormat, Place, Setting, Surroundings};
 
 /// The memory as the binary puts it together.
 pub(crate) type LocalMemory = Memory<HybridStorage>;
@@ -24,7 +24,7 @@ impl Session {
     /// Reads the settings and turns on the log.
     pub(crate) fn begin(args: &GlobalArgs) -> Result<Self, Failure> {
         let loaded = config::load(&args.flags()?, &Surroundings::of_process())?;
-        log_to_stderr(&loaded.config.log)?;
+        log_to_stderr(&loaded.config.log, loaded.config.log_format)?;
         for warning in &loaded.warnings {
             output::warn(warning);
         }
@@ -63,14 +63,19 @@ impl Session {
 }
 
 /// Stdout belongs to results and to the protocol.
-fn log_to_stderr(directives: &str) -> Result<(), Failure> {
+fn log_to_stderr(directives: &str, format: LogFormat) -> Result<(), Failure> {
     let filter = filter(directives).ok_or_else(|| {
         let shown = memory_core::error::excerpt(directives);
         Failure::usage(format!("log is \"{shown}\", which is no level")).hint(
             "use off, error, warn, info, debug or trace, or info,memory_storage=debug and the like",
         )
     })?;
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(filter);
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let layer = match format {
+        LogFormat::Text => layer.boxed(),
+        LogFormat::Json => layer.json().boxed(),
+    };
+    let layer = layer.with_filter(filter);
     // A second one in the same process keeps the first.
     let _ = tracing_subscriber::registry().with(layer).try_init();
     Ok(())

@@ -148,13 +148,8 @@ fn connection(memory: &LocalMemory) -> Map<String, Value> {
     let Some(metrics) = memory.store().durable().durable().remote_metrics() else {
         return Map::new();
     };
-    let breaker = match metrics.breaker_state.get() {
-        0 => "closed",
-        1 => "half-open",
-        _ => "open",
-    };
     let fields = [
-        ("breaker", breaker.into()),
+        ("breaker", metrics.breaker().into()),
         ("requests", metrics.requests.get().into()),
         ("retries", metrics.retries.get().into()),
         ("connections_opened", metrics.connections.get().into()),

@@ -57,6 +57,8 @@ pub struct Config {
     pub project: String,
     /// What is logged to stderr: a level, or directives such as `info,memory_storage=debug`.
     pub log: String,
+    /// How it is written: `text`, or `json` with an object a line.
+    pub log_format: LogFormat,
     /// The durable store.
     pub database: Database,
     /// What matters when it is on a server.
@@ -69,6 +71,18 @@ pub struct Config {
     pub cache: Cache,
     /// The HTTP server.
     pub http: Http,
+    /// Metrics to an OpenTelemetry collector.
+    pub otel: Otel,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines: one JSON object a line.
+    Json,
 }
 
 /// Settings of the durable store.
@@ -189,6 +203,36 @@ pub struct Http {
     pub max_requests: usize,
     /// Requests a second of one token, on average; 0: no limit.
     pub requests_per_second: u32,
+    /// Whether `/metrics` asks for a token like everything else.
+    pub metrics_need_token: bool,
+}
+
+/// Settings of the export to an OpenTelemetry collector.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Otel {
+    /// The collector's base URL for OTLP over HTTP, `http://127.0.0.1:4318`. Empty: none.
+    pub endpoint: String,
+    /// Time between two exports.
+    pub interval_ms: u64,
+}
+
+impl Otel {
+    fn validate(&self) -> Result<(), (String, String)> {
+        let url = self.endpoint.as_str();
+        let known = url.is_empty() || url.starts_with("http://") || url.starts_with("https://");
+        if !known || url.contains('@') {
+            let problem = format!(
+                "is \"{}\"; write it as http://host:4318, without a password",
+                excerpt(url.split('@').next_back().unwrap_or_default())
+            );
+            return Err(("otel.endpoint".into(), problem));
+        }
+        if self.interval_ms == 0 {
+            let problem = "is 0; give the milliseconds between two exports";
+            return Err(("otel.interval_ms".into(), problem.into()));
+        }
+        Ok(())
+    }
 }
 
 impl Http {
@@ -252,6 +296,7 @@ impl Config {
             return Err(("database.auth_token_file".into(), problem.into()));
         }
         self.http.validate()?;
+        self.otel.validate()?;
         self.validate_storage(&place)
     }
 }

@@ -12,7 +12,10 @@ use memory_storage_turso::{
     BreakerConfig, DatabaseUrl, RemoteConfig, RetryConfig, TokenSource, TursoConfig,
 };
 
-use super::{AuthToken, Cache, Config, Database, Http, Place, Remote, Writes};
+use super::{
+    AuthToken, Cache, Config, Database, Http, LogFormat, Otel, Place, Remote, Writes,
+};
+use crate::telemetry::Files;
 
 /// Name, in the data directory, of the file of writes that a server does not have yet.
 const PENDING_FILE: &str = "pending.db";
@@ -33,6 +36,7 @@ impl Config {
             data_dir,
             project: String::new(),
             log: "warn".into(),
+            log_format: LogFormat::Text,
             database: Database {
                 url: String::new(),
                 auth_token: AuthToken::default(),
@@ -72,7 +76,9 @@ impl Config {
                 max_connections: 512,
                 max_requests: 256,
                 requests_per_second: 200,
+                metrics_need_token: true,
             },
+            otel: Otel { endpoint: String::new(), interval_ms: 60_000 },
         }
     }
 
@@ -164,6 +170,16 @@ impl Config {
     pub fn pending_file(&self) -> PendingFileConfig {
         let PendingConfig { path, max_entries, max_bytes, .. } = self.pending();
         PendingFileConfig { path, max_entries, max_bytes }
+    }
+
+    /// Whose sizes metrics tell.
+    pub fn files(&self, place: &Place) -> Files {
+        match place {
+            Place::File(path) => Files { database: Some(path.clone()), pending: None },
+            Place::Server(_) => {
+                Files { database: None, pending: Some(self.data_dir.join(PENDING_FILE)) }
+            }
+        }
     }
 
     fn pending(&self) -> PendingConfig {

@@ -11,22 +11,29 @@ use axum::response::{IntoResponse, Response};
 use tokio::sync::Semaphore;
 
 use super::listen::Connection;
+use super::sessions::Sessions;
 use super::tokens::{Access, Digested, digest};
 use super::{Allowed, HttpConfig, TokenFile};
 use crate::mcp::Projects;
 
 /// What may call, and how often.
-pub(super) struct Guard {
+pub(crate) struct Guard {
     allowed: Allowed,
     tokens: TokenFile,
     trial: Option<Digested>,
     requests: Semaphore,
     rate: Rate,
+    sessions: Sessions,
 }
 
+/// Why nobody is let in.
+type Refusal = (StatusCode, &'static str);
+
 impl Guard {
-    pub(super) fn new(config: HttpConfig) -> Self {
+    /// Of a server that listens on `port`.
+    pub(super) fn new(config: HttpConfig, port: u16) -> Self {
         Guard {
+            sessions: Sessions::new(port),
             allowed: config.allowed,
             tokens: config.tokens,
             trial: config.trial.map(|token| token.digest()),
@@ -36,27 +43,101 @@ impl Guard {
     }
 
     /// Whose token the request carries. The error is why it is refused.
-    fn access(&self, headers: &HeaderMap) -> Result<Access, (StatusCode, &'static str)> {
-        let unauthorized = |problem| Err((StatusCode::UNAUTHORIZED, problem));
+    fn access(&self, headers: &HeaderMap) -> Result<Access, Refusal> {
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
         let (first, second) = (values.next(), values.next());
         let token = first.filter(|_| second.is_none()).and_then(bearer);
-        let Some(token) = token else {
-            return unauthorized("send one header `Authorization: Bearer TOKEN`");
-        };
-        let digest = digest(token);
-        if self.trial.as_ref() == Some(&digest) {
+        match token {
+            Some(token) => self.access_of(&digest(token)),
+            None => {
+                let problem = "send one header `Authorization: Bearer TOKEN`";
+                Err((StatusCode::UNAUTHORIZED, problem))
+            }
+        }
+    }
+
+    /// The same for a page: its cookie does too.
+    fn access_of_page(&self, headers: &HeaderMap) -> Result<Access, Refusal> {
+        // Another page of this machine may make the browser ask, but is not to be answered.
+        let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+        if !matches!(site, None | Some(b"same-origin" | b"none")) {
+            return Err((StatusCode::FORBIDDEN, "another page asked for this"));
+        }
+        if headers.contains_key(header::AUTHORIZATION) {
+            return self.access(headers);
+        }
+        match self.sessions.token(headers) {
+            Some(token) => self.access_of(&token),
+            None => Err((StatusCode::UNAUTHORIZED, "log in, or send `Authorization: Bearer TOKEN`")),
+        }
+    }
+
+    fn access_of(&self, digest: &Digested) -> Result<Access, Refusal> {
+        if self.trial.as_ref() == Some(digest) {
             return Ok(Access::trial());
         }
-        match self.tokens.access(&digest) {
+        match self.tokens.access(digest) {
             Ok(Some(access)) => Ok(access),
-            Ok(None) => unauthorized("unknown token; `memory-mcp token create NAME` makes one"),
+            Ok(None) => {
+                let problem = "unknown token; `memory-mcp token create NAME` makes one";
+                Err((StatusCode::UNAUTHORIZED, problem))
+            }
             Err(error) => {
                 tracing::error!(%error, path = %self.tokens.path().display(), "tokens");
                 let problem = "the file of tokens cannot be read; the server's log says why";
                 Err((StatusCode::INTERNAL_SERVER_ERROR, problem))
             }
         }
+    }
+
+    /// Begins a login with a token; the cookie of it.
+    pub(crate) fn log_in(
+        &self,
+        token: &str,
+        headers: &HeaderMap,
+    ) -> Result<(Access, HeaderValue), Refusal> {
+        let token = digest(token.trim());
+        let access = self.access_of(&token)?;
+        // Browsers say in `Origin` how they see this server, also behind a proxy with TLS.
+        let origin = headers.get(header::ORIGIN).map(HeaderValue::as_bytes).unwrap_or_default();
+        let cookie = self.sessions.begin(token, origin.starts_with(b"https://"));
+        let cookie = cookie.map_err(|error| {
+            tracing::error!(%error, "a login could not begin");
+            (StatusCode::INTERNAL_SERVER_ERROR, "the system gave no random numbers; try again")
+        })?;
+        Ok((access, cookie))
+    }
+
+    /// Ends the login of a request; what takes the cookie back.
+    pub(crate) fn log_out(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+        self.sessions.end(headers)
+    }
+
+    /// Lets a request through with what its caller may see, or refuses it.
+    async fn let_in(
+        &self,
+        access: Result<Access, Refusal>,
+        mut request: Request,
+        next: Next,
+    ) -> Response {
+        let access = match access {
+            Ok(access) => access,
+            Err((status, problem)) => {
+                let ask = [(header::WWW_AUTHENTICATE, "Bearer realm=\"memory-mcp\"")];
+                return (status, ask, problem).into_response();
+            }
+        };
+        if let Some(connection) = request.extensions().get::<Connection>() {
+            connection.trust();
+        }
+        if !self.rate.take(&access.name, Instant::now()) {
+            let after = [(header::RETRY_AFTER, "1")];
+            let problem = "too many requests a second with this token; try again in a second";
+            return (StatusCode::TOO_MANY_REQUESTS, after, problem).into_response();
+        }
+        request.extensions_mut().insert(Projects(access.projects.clone().into()));
+        request.extensions_mut().insert(access);
+        next.run(request).await
     }
 }
 
@@ -86,7 +167,7 @@ pub(super) async fn admit(
 /// For what only a token opens.
 pub(super) async fn authorize(
     State(guard): State<Arc<Guard>>,
-    mut request: Request,
+    request: Request,
     next: Next,
 ) -> Response {
     if request.uri().query().is_some_and(names_a_token) {
@@ -94,23 +175,18 @@ pub(super) async fn authorize(
                        another one, and send it as `Authorization: Bearer TOKEN`";
         return (StatusCode::BAD_REQUEST, problem).into_response();
     }
-    let access = match guard.access(request.headers()) {
-        Ok(access) => access,
-        Err((status, problem)) => {
-            let ask = [(header::WWW_AUTHENTICATE, "Bearer realm=\"memory-mcp\"")];
-            return (status, ask, problem).into_response();
-        }
-    };
-    if let Some(connection) = request.extensions().get::<Connection>() {
-        connection.trust();
-    }
-    if !guard.rate.take(&access.name, Instant::now()) {
-        let after = [(header::RETRY_AFTER, "1")];
-        let problem = "too many requests a second with this token; try again in a second";
-        return (StatusCode::TOO_MANY_REQUESTS, after, problem).into_response();
-    }
-    request.extensions_mut().insert(Projects(access.projects.clone().into()));
-    next.run(request).await
+    let access = guard.access(request.headers());
+    guard.let_in(access, request, next).await
+}
+
+/// For what a token or a login opens.
+pub(super) async fn authorize_page(
+    State(guard): State<Arc<Guard>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let access = guard.access_of_page(request.headers());
+    guard.let_in(access, request, next).await
 }
 
 fn names_a_token(query: &str) -> bool {

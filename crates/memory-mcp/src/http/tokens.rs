@@ -30,9 +30,7 @@ pub struct Token(String);
 impl Token {
     /// A new one.
     pub fn generate() -> io::Result<Self> {
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).map_err(io::Error::other)?;
-        Ok(Token(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))))
+        Ok(Token(format!("{PREFIX}{}", random_text()?)))
     }
 
     /// The text to be sent as `Authorization: Bearer TEXT`.
@@ -49,6 +47,13 @@ impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[token]")
     }
+}
+
+/// 256 random bits, as letters, digits, `-` and `_`.
+pub(super) fn random_text() -> io::Result<String> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
 /// SHA-256 of a token, in hexadecimal.

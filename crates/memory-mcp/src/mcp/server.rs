@@ -2,6 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::http::request::Parts;
 use futures::FutureExt;
@@ -15,6 +16,7 @@ use rmcp::service::{RequestContext, RoleServer};
 use super::message::RawArguments;
 use super::session::{Projects, Session};
 use super::tools;
+use crate::telemetry;
 
 /// What a client shows its model first, before it has seen any tool. Clients cut it at 2,048
 /// characters.
@@ -81,6 +83,23 @@ impl<S: EpisodeStore> Server<S> {
     }
 }
 
+impl<S> Server<S> {
+    /// Counts a call that was answered.
+    fn measure(&self, tool: &str, answer: &Result<CallToolResponse, ErrorData>, took: Duration) {
+        // Whatever a client makes up must not become a label.
+        let known = self.tools.iter().any(|it| it.name == tool);
+        let tool = if known { tool } else { "unknown" }.to_owned();
+        let error = match answer {
+            Ok(CallToolResponse::Complete(result)) if result.is_error == Some(true) => {
+                Some("tool_error")
+            }
+            Ok(_) => None,
+            Err(_) => Some("protocol_error"),
+        };
+        telemetry::CALLS.record(telemetry::Call { tool, error }, took);
+    }
+}
+
 impl<S: EpisodeStore> rmcp::ServerHandler for Server<S> {
     fn get_info(&self) -> ServerConfig {
         self.config.clone()
@@ -111,8 +130,12 @@ impl<S: EpisodeStore> rmcp::ServerHandler for Server<S> {
         };
         let session = self.session_of(&context)?;
         let call = answered(&request.name, tools::call(&session, &request.name, &arguments));
+        let began = Instant::now();
         tokio::select! {
-            answer = call => answer,
+            answer = call => {
+                self.measure(&request.name, &answer, began.elapsed());
+                answer
+            }
             // Nobody waits for this answer any more; the work ends here.
             () = context.ct.cancelled() => Err(ErrorData::internal_error("cancelled", None)),
         }

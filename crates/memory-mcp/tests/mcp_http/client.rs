@@ -9,6 +9,7 @@ use memory_core::{Memory, SystemClock};
 use memory_mcp::config::Config;
 use memory_mcp::http::{self, Allowed, HttpConfig, Token, TokenFile};
 use memory_mcp::mcp::ServeDefaults;
+use memory_mcp::telemetry::Telemetry;
 use memory_storage::HybridStorage;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -37,6 +38,7 @@ impl Server {
             max_connections: 512,
             max_requests: 256,
             requests_per_second: 0,
+            metrics_need_token: true,
             header_timeout: Duration::from_secs(60),
             shutdown_timeout: Duration::from_secs(60),
         };
@@ -52,6 +54,7 @@ impl Server {
                 let listener = tokio::net::TcpListener::from_std(listener).unwrap();
                 let settings = Config::defaults(data);
                 let place = settings.place().unwrap();
+                let files = settings.files(&place);
                 let store = HybridStorage::open(settings.storage(place)).await.unwrap();
                 let memory = Arc::new(Memory::new(store, Arc::new(SystemClock)));
                 let defaults = ServeDefaults { project: "default".into() };
@@ -59,7 +62,8 @@ impl Server {
                     // The sender is dropped, or sent: both mean the end.
                     let _ = stopped.await;
                 };
-                http::serve(listener, memory.clone(), defaults, config, stopped).await;
+                let telemetry = Arc::new(Telemetry::new(memory.clone(), files));
+                http::serve(listener, memory.clone(), defaults, telemetry, config, stopped).await;
                 memory.store().durable().close().await;
             });
         });

@@ -1,5 +1,6 @@
 //! Every read as statements, and the reading of their rows.
 
+pub(crate) mod activity;
 pub(crate) mod changes;
 mod condition;
 pub(crate) mod counts;

@@ -10,7 +10,7 @@ use memory_core::{Condition, Episode, EpisodeId, Timestamp, WriteId};
 use crate::batch::{Access, Batch, Statement, Value};
 use crate::config::TursoConfig;
 use crate::payload::Payloads;
-use crate::read::{changes, episodes, lessons, list, scan, search};
+use crate::read::{activity, changes, counts, episodes, lessons, list, scan, search};
 use crate::transport::{LocalTransport, Transport};
 
 /// What may be scanned: it is as long as the question or the page, or an index made for it.
@@ -211,8 +211,29 @@ async fn reads_find_their_rows_by_index() {
 async fn counting_touches_no_wide_row() {
     let directory = tempfile::tempdir().unwrap();
     let transport = transport(&directory).await;
-    let plan = plan(&transport, &crate::read::counts::counts(&Scope::All)).await;
-    assert!(plan.iter().any(|s| s.starts_with("SCAN episodes USING COVERING INDEX")), "{plan:#?}");
+    for statement in [counts::counts(&Scope::All), activity::task_types(&Scope::All)] {
+        let plan = plan(&transport, &statement).await;
+        let by_index = plan.iter().any(|s| s.starts_with("SCAN episodes USING COVERING INDEX"));
+        assert!(by_index, "{plan:#?}");
+    }
+}
+
+/// What happened lately costs what there is of it, and a project's name one look-up.
+#[tokio::test]
+async fn activity_is_read_from_the_index_of_each_project() {
+    let directory = tempfile::tempdir().unwrap();
+    let transport = transport(&directory).await;
+    for scope in [Scope::Project("p".into()), Scope::All] {
+        let query = ActivityQuery { scope, since: Timestamp(1), period_us: 9 };
+        for statement in activity::activity(&query).statements {
+            let plan = plan(&transport, &statement).await;
+            let scans: Vec<_> = full_scans(&plan);
+            assert!(scans.iter().all(|s| s.starts_with("SCAN projects")), "{plan:#?}");
+            let covered = |s: &&String| !s.contains(" e ") && !s.contains("episodes");
+            let wide = plan.iter().filter(|s| !covered(s) && !s.contains("COVERING INDEX"));
+            assert_eq!(wide.count(), 0, "{plan:#?}");
+        }
+    }
 }
 
 /// A page costs what it holds: it is read in the order of the index, and left when it is full.

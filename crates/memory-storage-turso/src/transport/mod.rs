@@ -10,12 +10,13 @@ pub(crate) use local::{Exclusive, LocalTransport, offload};
 pub(crate) use remote::Snapshot;
 pub use remote::{
     BreakerConfig, DatabaseUrl, Gauge, RemoteConfig, RemoteMetrics, RemoteTransport, RetryConfig,
-    Secret, TokenSource,
+    Secret, TokenSource, tls_config,
 };
 
 use memory_core::Result;
 
 use crate::batch::{Batch, StatementResult};
+use crate::metrics::Pool;
 
 /// The ways to a database.
 #[derive(Debug)]
@@ -49,6 +50,14 @@ impl Transport {
         match self {
             Transport::Local(local) => local.data_version().map(Some),
             Transport::Remote(_) => Ok(None),
+        }
+    }
+
+    /// How its connections are used now.
+    pub(crate) fn pool(&self) -> Pool {
+        match self {
+            Transport::Local(local) => local.pool(),
+            Transport::Remote(remote) => remote.metrics().pool(),
         }
     }
 

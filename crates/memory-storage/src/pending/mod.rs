@@ -23,8 +23,8 @@ use std::time::Duration;
 use memory_core::clock::Clock;
 use memory_core::learning::ScoredLesson;
 use memory_core::store::{
-    Carried, Changes, Counts, EpisodeStore, LessonQuery, ListQuery, Page, Recollection, Relation,
-    ScanPage, ScanQuery, Scope, SearchQuery, SearchResult, Watermark, Write, Written,
+    Activity, ActivityQuery, Carried, Changes, Counts, EpisodeStore, LessonQuery, ListQuery, Page, Recollection, Relation,
+    ScanPage, ScanQuery, Scope, SearchQuery, SearchResult, TaskType, Watermark, Write, Written,
 };
 use memory_core::{Episode, EpisodeId, Result};
 use memory_storage_turso::TursoStore;
@@ -258,5 +258,13 @@ impl<D: EpisodeStore> EpisodeStore for PendingStore<D> {
 
     async fn counts(&self, scope: &Scope) -> Result<Counts> {
         self.durable().counts(scope).await
+    }
+
+    async fn activity(&self, query: &ActivityQuery) -> Result<Activity> {
+        self.durable().activity(query).await
+    }
+
+    async fn task_types(&self, scope: &Scope) -> Result<Vec<TaskType>> {
+        self.durable().task_types(scope).await
     }
 }

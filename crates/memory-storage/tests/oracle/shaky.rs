@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use memory_core::learning::ScoredLesson;
 use memory_core::store::{
-    Changes, Counts, EpisodeStore, LessonQuery, ListQuery, Page, Recollection, Relation, ScanPage,
-    ScanQuery, Scope, SearchQuery, SearchResult, Watermark, Write, Written,
+    Activity, ActivityQuery, Changes, Counts, EpisodeStore, LessonQuery, ListQuery, Page, Recollection, Relation, ScanPage,
+    ScanQuery, Scope, SearchQuery, SearchResult, TaskType, Watermark, Write, Written,
 };
 use memory_core::{Episode, EpisodeId, Error, Result};
 use memory_storage_turso::TursoStore;
@@ -91,5 +91,13 @@ impl EpisodeStore for Shaky {
 
     async fn counts(&self, scope: &Scope) -> Result<Counts> {
         self.store.counts(scope).await
+    }
+
+    async fn activity(&self, query: &ActivityQuery) -> Result<Activity> {
+        self.store.activity(query).await
+    }
+
+    async fn task_types(&self, scope: &Scope) -> Result<Vec<TaskType>> {
+        self.store.task_types(scope).await
     }
 }

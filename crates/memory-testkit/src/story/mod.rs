@@ -13,6 +13,7 @@
     reason = "a promise that is not kept fails the test"
 )]
 
+pub mod activity;
 pub mod conditions;
 pub mod feed;
 pub mod forgetting;
@@ -47,6 +48,7 @@ pub async fn tell<S: EpisodeStore>(store: &S) {
     conditions::tell(store).await;
     scanning::tell(store).await;
     feed::tell(store).await;
+    activity::tell(store).await;
 }
 
 /// A project that nothing else uses.

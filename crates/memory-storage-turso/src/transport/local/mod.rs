@@ -10,6 +10,7 @@ mod writer;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use deadpool::managed::{self, Object, Pool, RecycleResult};
 use memory_core::{Error, Result};
@@ -21,7 +22,7 @@ use self::sql_error::SqlError;
 use self::writer::Writer;
 use crate::batch::{Access, Batch, Statement, StatementResult};
 use crate::config::TursoConfig;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Pool as PoolState};
 
 /// Runs batches on a file.
 pub(crate) struct LocalTransport {
@@ -86,13 +87,28 @@ impl LocalTransport {
     }
 
     async fn reader(&self) -> Result<Object<Readers>> {
-        self.readers.get().await.map_err(|e| match e {
+        let asked = Instant::now();
+        let reader = self.readers.get().await;
+        self.file.metrics.pool_wait.record((), asked.elapsed());
+        reader.map_err(|e| match e {
             managed::PoolError::Backend(e) => self.file.cannot_open(e),
             managed::PoolError::Closed => {
                 Error::Unavailable { reason: "the store is closed".into() }
             }
             other => engine("the pool of readers", &other),
         })
+    }
+
+    /// How the connections for reads are used now.
+    pub(crate) fn pool(&self) -> PoolState {
+        let status = self.readers.status();
+        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        PoolState {
+            in_use: count(status.size.saturating_sub(status.available)),
+            idle: count(status.available),
+            limit: count(status.max_size),
+            waiting: count(status.waiting),
+        }
     }
 
     /// A number that changes whenever a connection commits, in this process or another.

@@ -85,9 +85,10 @@ impl Limit {
 
     /// Waits for its turn, at most until `deadline`, unless too many wait already.
     pub(super) async fn acquire(&self, deadline: Instant) -> Result<Permit<'_>> {
-        let waiting = self.enter()?;
+        let (waiting, asked) = (self.enter()?, Instant::now());
         let permit = timeout_at(deadline, self.permits.clone().acquire_owned()).await;
         drop(waiting);
+        self.metrics.wait.record((), asked.elapsed());
         match permit {
             Ok(Ok(permit)) => {
                 let mut state = self.lock();

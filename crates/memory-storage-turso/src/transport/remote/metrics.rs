@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::metrics::Counter;
+use memory_core::latency::Latencies;
+
+use crate::metrics::{Counter, Pool};
 
 /// A number that goes up and down.
 #[derive(Debug, Default)]
@@ -54,8 +56,28 @@ pub struct RemoteMetrics {
     pub in_use: Gauge,
     /// Reads waiting for their turn.
     pub waiting: Gauge,
+    /// What reads waited for their turn.
+    pub wait: Latencies<()>,
     /// Write batches waiting for the next request.
     pub waiting_writes: Gauge,
     /// 1 when the connections to be kept warm are open.
     pub warm: Gauge,
+}
+
+impl RemoteMetrics {
+    /// How the reads that may be under way at a time are used now.
+    pub fn pool(&self) -> Pool {
+        let (in_use, limit) = (self.in_use.get(), self.limit.get());
+        let waiting = self.waiting.get();
+        Pool { in_use, idle: limit.saturating_sub(in_use), limit, waiting }
+    }
+
+    /// The circuit in a word: `closed`, `half-open` or `open`.
+    pub fn breaker(&self) -> &'static str {
+        match self.breaker_state.get() {
+            0 => "closed",
+            1 => "half-open",
+            _ => "open",
+        }
+    }
 }

@@ -10,7 +10,11 @@ use rustls::{ClientConfig, RootCertStore};
 
 /// Trusts the authorities in `ca_file`, else those of the system. Without TLS, nobody: reading the
 /// system's certificates takes milliseconds.
-pub(super) fn config(https: bool, ca_file: Option<&Path>) -> Result<ClientConfig> {
+///
+/// # Errors
+///
+/// [`Error::Refused`]: the file or the system's certificates cannot be read.
+pub fn config(https: bool, ca_file: Option<&Path>) -> Result<ClientConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
