@@ -8,8 +8,9 @@ use memory_core::envelope::DictionaryId;
 use memory_core::learning::ScoredLesson;
 use memory_core::record::RecordKind;
 use memory_core::store::{
-    Activity, ActivityQuery, Carried, Changes, Counts, LessonQuery, ListQuery, Page, Recollection, Relation, ScanPage,
-    ScanQuery, Scope, SearchQuery, SearchResult, TaskType, Watermark, Write, Written,
+    Activity, ActivityQuery, Carried, Changes, Counts, LessonQuery, ListQuery, Page, Recollection,
+    Relation, ScanPage, ScanQuery, Scope, SearchQuery, SearchResult, TaskType, Watermark, Write,
+    Written,
 };
 use memory_core::{Episode, EpisodeId, EpisodeStore, Error, Result};
 
@@ -20,7 +21,9 @@ use crate::config::TursoConfig;
 use crate::database::Database;
 use crate::metrics::{Metrics, Operation, Pool};
 use crate::payload::{Known, PayloadConfig, Payloads};
-use crate::read::{self, activity, changes, counts, episodes, lessons, list, relations, scan, search};
+use crate::read::{
+    self, activity, changes, counts, episodes, lessons, list, relations, scan, search,
+};
 use crate::transport::{
     LocalTransport, RemoteConfig, RemoteMetrics, RemoteTransport, Transport, offload,
 };
@@ -499,7 +502,8 @@ impl EpisodeStore for TursoStore {
             let scored = results.split_off(1);
             let found = episodes::assemble(read::rows(results), &self.payloads)?;
             let episodes = episodes::in_order(ids, found);
-            let lessons = read::rows(scored).into_iter().map(lessons::scored).collect::<Result<_>>()?;
+            let lessons =
+                read::rows(scored).into_iter().map(lessons::scored).collect::<Result<_>>()?;
             Ok(Recollection { episodes, lessons })
         })
         .await

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use memory_core::learning::ScoredLesson;
 use memory_core::store::{
-    Activity, ActivityQuery, Changes, Counts, EpisodeStore, LessonQuery, ListQuery, Page, Recollection, Relation, ScanPage,
-    ScanQuery, Scope, SearchQuery, SearchResult, TaskType, Watermark, Write, Written,
+    Activity, ActivityQuery, Changes, Counts, EpisodeStore, LessonQuery, ListQuery, Page,
+    Recollection, Relation, ScanPage, ScanQuery, Scope, SearchQuery, SearchResult, TaskType,
+    Watermark, Write, Written,
 };
 use memory_core::{Episode, EpisodeId, Result, SystemClock};
 use memory_storage_redb::{Cache, CacheConfig, CacheMetrics};

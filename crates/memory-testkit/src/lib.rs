@@ -8,6 +8,7 @@
 //! - [`fuzz`]: inputs mutated, and kept when the target says something new
 //! - [`generate`]: seeded episodes of realistic size and shape
 //! - [`npm`]: installs the pinned npm packages once, or says why tests are skipped
+//! - [`programs`]: programs of Debian packages, or why tests are skipped
 //! - [`python`]: the same for the pinned Python packages
 //! - [`shim`]: storage calls of a process that fail on command, connections that are written down
 //! - [`sqld`]: a real libSQL server on loopback: start, stop, kill, restart, tokens, replicas
@@ -25,6 +26,7 @@ pub mod fuzz;
 pub mod generate;
 #[cfg(feature = "full")]
 pub mod npm;
+pub mod programs;
 pub mod proxy;
 #[cfg(feature = "full")]
 pub mod python;

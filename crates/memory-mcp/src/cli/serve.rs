@@ -47,10 +47,8 @@ fn exporter(config: &Config, telemetry: &Arc<Telemetry>) -> Result<Option<Export
     if endpoint.is_empty() {
         return Ok(None);
     }
-    let otel = OtelConfig {
-        endpoint: endpoint.clone(),
-        interval: Duration::from_millis(*interval_ms),
-    };
+    let otel =
+        OtelConfig { endpoint: endpoint.clone(), interval: Duration::from_millis(*interval_ms) };
     let ca_file = &config.remote.ca_file;
     let ca_file = (ca_file != Path::new("")).then_some(ca_file.as_path());
     Ok(Some(Exporter::start(otel, ca_file, telemetry.clone())?))
@@ -75,11 +73,12 @@ async fn over_http(
         known if known.is_empty() => Some(Token::generate().map_err(unreadable)?),
         _ => None,
     };
-    say(format_args!("Serving MCP at http://{address}/mcp, the dashboard at http://{address}/"));
+    say(format_args!("Serving MCP at http://{address}/mcp"));
     if let Some(token) = &trial {
         say(format_args!("For a first try, until this process ends: {}", token.reveal()));
         say("`memory-mcp token create NAME` makes a token to keep.");
     }
+    say(format_args!("The dashboard is at http://{address}/"));
     let config = HttpConfig {
         // Checked when the settings were read.
         allowed: config.http.allowed().map_err(Failure::usage)?,

@@ -12,9 +12,7 @@ use memory_storage_turso::{
     BreakerConfig, DatabaseUrl, RemoteConfig, RetryConfig, TokenSource, TursoConfig,
 };
 
-use super::{
-    AuthToken, Cache, Config, Database, Http, LogFormat, Otel, Place, Remote, Writes,
-};
+use super::{AuthToken, Cache, Config, Database, Http, LogFormat, Otel, Place, Remote, Writes};
 use crate::telemetry::Files;
 
 /// Name, in the data directory, of the file of writes that a server does not have yet.

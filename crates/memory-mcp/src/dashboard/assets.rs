@@ -51,7 +51,8 @@ fn serve(name: &str, headers: &HeaderMap) -> Response {
         return (StatusCode::NOT_FOUND, "there is no such page\n").into_response();
     };
     let tag = format!("\"{}\"", tag(content));
-    let known = headers.get(header::IF_NONE_MATCH).is_some_and(|it| it.as_bytes() == tag.as_bytes());
+    let known =
+        headers.get(header::IF_NONE_MATCH).is_some_and(|it| it.as_bytes() == tag.as_bytes());
     let kept = [(header::ETAG, tag), (header::CACHE_CONTROL, "no-cache".to_owned())];
     if known {
         return (StatusCode::NOT_MODIFIED, kept).into_response();
@@ -72,8 +73,18 @@ mod tests {
     #[test]
     fn no_page_makes_markup_of_text_or_loads_from_elsewhere() {
         let banned = [
-            "innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "DOMParser", "eval(",
-            "new Function", "style=\"", "onclick=", "javascript:", "//cdn", "https://",
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "DOMParser",
+            "eval(",
+            "new Function",
+            "style=\"",
+            "onclick=",
+            "javascript:",
+            "//cdn",
+            "https://",
         ];
         for (name, _, content) in ASSETS {
             for word in banned {

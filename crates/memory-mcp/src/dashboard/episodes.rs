@@ -12,7 +12,9 @@ use memory_core::{Episode, EpisodeId, EpisodeStore as _, Error, Result, Step};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::answer::{Answer, OfProject, Problem, answer, condition, none_if_empty, scope, states, time};
+use super::answer::{
+    Answer, OfProject, Problem, answer, condition, none_if_empty, scope, states, time,
+};
 use super::lessons::lesson;
 use crate::mcp::Projects;
 use crate::telemetry::Telemetry;
@@ -131,8 +133,12 @@ pub(super) async fn show(
 ) -> Answer {
     let (scope, episode) = found(&telemetry, &open, &id, project).await?;
     let store = telemetry.memory().store();
-    let query =
-        LessonQuery { scope: scope.clone(), episodes: vec![episode.id], kinds: Vec::new(), limit: LESSONS };
+    let query = LessonQuery {
+        scope: scope.clone(),
+        episodes: vec![episode.id],
+        kinds: Vec::new(),
+        limit: LESSONS,
+    };
     // The episode may be in the cache while the database is away: the rest is left out then.
     let lessons = if_there(store.lessons(&query).await)?.unwrap_or_default();
     let relations = if_there(store.relations(&scope, episode.id).await)?.unwrap_or_default();
@@ -140,7 +146,8 @@ pub(super) async fn show(
     let recovered = recoveries(&episode.steps);
     let steps = episode.steps.iter().enumerate().skip(from).take(STEPS).map(|(index, step)| {
         let past = recovered.iter().find(|recovery| recovery.next == index);
-        let got_past = past.and_then(|recovery| episode.steps.get(recovery.failed)).map(|s| s.number);
+        let got_past =
+            past.and_then(|recovery| episode.steps.get(recovery.failed)).map(|s| s.number);
         step_view(step, MAX_CHARS, got_past)
     });
     let mut head = row(&episode);
@@ -181,7 +188,8 @@ pub(super) async fn step(
 ) -> Answer {
     let (_, episode) = found(&telemetry, &open, &id, project).await?;
     let step = episode.steps.iter().find(|step| step.number == number);
-    let step = step.ok_or_else(|| Problem(StatusCode::NOT_FOUND, "there is no such step".into()))?;
+    let step =
+        step.ok_or_else(|| Problem(StatusCode::NOT_FOUND, "there is no such step".into()))?;
     answer(telemetry.memory().store().stale_possible(), step_view(step, usize::MAX, None))
 }
 

@@ -19,8 +19,9 @@ const DAY_US: i64 = 24 * HOUR_US;
 /// Days looked back on, at most.
 const MAX_DAYS: i64 = 366;
 
-/// Up to so many days, hours are told apart.
+/// Up to so many days, hours are told apart, and days.
 const DAYS_BY_HOUR: i64 = 2;
+const DAYS_BY_DAY: i64 = 92;
 
 #[derive(Deserialize)]
 pub(super) struct Wanted {
@@ -37,10 +38,14 @@ pub(super) async fn overview(
     let scope = scope(&open, wanted.project)?;
     let store = telemetry.memory().store();
     let days = wanted.days.unwrap_or(30).clamp(1, MAX_DAYS);
-    let period_us = if days <= DAYS_BY_HOUR { HOUR_US } else { DAY_US };
+    let period_us = match days {
+        ..=DAYS_BY_HOUR => HOUR_US,
+        ..=DAYS_BY_DAY => DAY_US,
+        _ => 7 * DAY_US,
+    };
     let now = telemetry.memory().now();
     // Whole periods, the present one the last.
-    let from = (now.0 / period_us + 1) * period_us - days * DAY_US;
+    let from = ((now.0 - days * DAY_US) / period_us + 1) * period_us;
     let query = ActivityQuery { scope: scope.clone(), since: Timestamp(from), period_us };
     let (counts, activity) =
         futures::future::try_join(store.counts(&scope), store.activity(&query)).await?;

@@ -68,7 +68,9 @@ impl Guard {
         }
         match self.sessions.token(headers) {
             Some(token) => self.access_of(&token),
-            None => Err((StatusCode::UNAUTHORIZED, "log in, or send `Authorization: Bearer TOKEN`")),
+            None => {
+                Err((StatusCode::UNAUTHORIZED, "log in, or send `Authorization: Bearer TOKEN`"))
+            }
         }
     }
 

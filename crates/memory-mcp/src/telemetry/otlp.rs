@@ -187,8 +187,10 @@ mod tests {
         for ms in [1, 20, 20, 3000] {
             latencies.record((), Duration::from_millis(ms));
         }
-        let points =
-            latencies.snapshot().into_iter().map(|((), value)| Point { labels: vec![("tool", "recall".into())], value });
+        let points = latencies
+            .snapshot()
+            .into_iter()
+            .map(|((), value)| Point { labels: vec![("tool", "recall".into())], value });
         let bounds = &[0.005, 0.1];
         let metrics = [
             counter("a.b", "{thing}", "Things.", only(7)),
@@ -197,10 +199,16 @@ mod tests {
         let found = document(&metrics, "i", Timestamp(1), Timestamp(2));
         let scope = &found["resourceMetrics"][0]["scopeMetrics"][0];
         let sum = &scope["metrics"][0]["sum"];
-        assert_eq!((&sum["isMonotonic"], &sum["aggregationTemporality"]), (&json!(true), &json!(2)));
+        assert_eq!(
+            (&sum["isMonotonic"], &sum["aggregationTemporality"]),
+            (&json!(true), &json!(2))
+        );
         let point = &sum["dataPoints"][0];
         assert_eq!(point["asDouble"], 7.0);
-        assert_eq!((&point["startTimeUnixNano"], &point["timeUnixNano"]), (&json!("1000"), &json!("2000")));
+        assert_eq!(
+            (&point["startTimeUnixNano"], &point["timeUnixNano"]),
+            (&json!("1000"), &json!("2000"))
+        );
         let point = &scope["metrics"][1]["histogram"]["dataPoints"][0];
         assert_eq!(point["bucketCounts"], json!(["1", "2", "1"]));
         assert_eq!((&point["count"], &point["explicitBounds"]), (&json!("4"), &json!(bounds)));

@@ -206,17 +206,10 @@ fn server(metrics: &RemoteMetrics) -> Vec<Metric> {
             "Bytes of bodies to and from the server.",
             by(
                 "network.io.direction",
-                [
-                    ("transmit", metrics.bytes_sent.get()),
-                    ("receive", metrics.bytes_received.get()),
-                ],
+                [("transmit", metrics.bytes_sent.get()), ("receive", metrics.bytes_received.get())],
             ),
         ),
-        count(
-            "memory_mcp.db.commits",
-            "Requests of writes committed.",
-            metrics.commits.get(),
-        ),
+        count("memory_mcp.db.commits", "Requests of writes committed.", metrics.commits.get()),
         count(
             "memory_mcp.db.committed_batches",
             "Batches of writes committed.",
@@ -385,11 +378,8 @@ fn cache(metrics: &CacheMetrics) -> Vec<Metric> {
 /// Writes that the database does not have yet.
 async fn outbox(pending: &memory_storage_turso::pending::PendingFile) -> Vec<Metric> {
     let Ok(counts) = pending.counts().await else { return Vec::new() };
-    let entries = [
-        ("journaled", counts.journaled),
-        ("queued", counts.queued),
-        ("refused", counts.conflicts),
-    ];
+    let entries =
+        [("journaled", counts.journaled), ("queued", counts.queued), ("refused", counts.conflicts)];
     vec![
         gauge(
             "memory_mcp.outbox.entries",

@@ -23,8 +23,9 @@ use std::time::Duration;
 use memory_core::clock::Clock;
 use memory_core::learning::ScoredLesson;
 use memory_core::store::{
-    Activity, ActivityQuery, Carried, Changes, Counts, EpisodeStore, LessonQuery, ListQuery, Page, Recollection, Relation,
-    ScanPage, ScanQuery, Scope, SearchQuery, SearchResult, TaskType, Watermark, Write, Written,
+    Activity, ActivityQuery, Carried, Changes, Counts, EpisodeStore, LessonQuery, ListQuery, Page,
+    Recollection, Relation, ScanPage, ScanQuery, Scope, SearchQuery, SearchResult, TaskType,
+    Watermark, Write, Written,
 };
 use memory_core::{Episode, EpisodeId, Result};
 use memory_storage_turso::TursoStore;

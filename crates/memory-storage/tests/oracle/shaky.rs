@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use memory_core::learning::ScoredLesson;
 use memory_core::store::{
-    Activity, ActivityQuery, Changes, Counts, EpisodeStore, LessonQuery, ListQuery, Page, Recollection, Relation, ScanPage,
-    ScanQuery, Scope, SearchQuery, SearchResult, TaskType, Watermark, Write, Written,
+    Activity, ActivityQuery, Changes, Counts, EpisodeStore, LessonQuery, ListQuery, Page,
+    Recollection, Relation, ScanPage, ScanQuery, Scope, SearchQuery, SearchResult, TaskType,
+    Watermark, Write, Written,
 };
 use memory_core::{Episode, EpisodeId, Error, Result};
 use memory_storage_turso::TursoStore;

@@ -75,8 +75,7 @@ pub async fn task_types_come_with_their_successes<S: EpisodeStore>(store: &S) {
     ];
     save_all(store, &episodes).await;
     let found = store.task_types(&only(&p)).await.unwrap();
-    let row =
-        |name: &str, episodes, successes| TaskType { name: name.into(), episodes, successes };
+    let row = |name: &str, episodes, successes| TaskType { name: name.into(), episodes, successes };
     assert_eq!(found, [row("sql", 2, 1), row("bugfix", 1, 0)]);
     assert!(store.task_types(&Scope::All).await.unwrap().len() >= 2);
 }

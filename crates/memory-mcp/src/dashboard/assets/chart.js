@@ -4,10 +4,10 @@ import { el, svg, number } from "./dom.js";
 /** The order in which outcomes are stacked: what went well at the bottom. */
 export const STATES = ["success", "partial", "running", "unjudged", "abstained", "abandoned", "failure"];
 
-const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP] = [720, 220, 36, 22, 8];
+const [HEIGHT, LEFT, BOTTOM, TOP] = [220, 36, 22, 8];
 
 /** Episodes over time: a bar for each period, stacked by state. `periods`: `{start, state, episodes}`. */
-export function overTime({ from, now, period_ms, periods }) {
+export function overTime({ from, now, period_ms, periods }, width) {
   const first = new Date(from).getTime();
   const length = Math.max(1, Math.floor((new Date(now).getTime() - first) / period_ms) + 1);
   const bars = Array.from({ length }, (_, at) => ({ start: first + at * period_ms, total: 0, by: {} }));
@@ -20,15 +20,16 @@ export function overTime({ from, now, period_ms, periods }) {
   const most = Math.max(1, ...bars.map((bar) => bar.total));
   const top = nice(most);
   const y = (n) => HEIGHT - BOTTOM - ((HEIGHT - BOTTOM - TOP) * n) / top;
-  const slot = (WIDTH - LEFT) / length;
+  const slot = (width - LEFT) / length;
   const label = (start) => new Date(start).toLocaleString("en-GB", period_ms < 86400000
     ? { hour: "2-digit", minute: "2-digit" } : { day: "numeric", month: "short", timeZone: "UTC" });
   const ticks = [...new Set([0, Math.round(top / 2), top])].map((n) => [
-    svg("line", { class: "grid", x1: LEFT, x2: WIDTH, y1: y(n), y2: y(n) }),
+    svg("line", { class: "grid", x1: LEFT, x2: width, y1: y(n), y2: y(n) }),
     svg("text", { class: "tick", x: LEFT - 6, y: y(n) + 3.5, "text-anchor": "end" }, number(n)),
   ]);
-  const every = Math.ceil(length / 7);
-  const dates = bars.map((bar, at) => (at % every === 0 || length <= 7) &&
+  const labels = Math.max(2, Math.floor(width / 130));
+  const every = Math.ceil(length / labels);
+  const dates = bars.map((bar, at) => at % every === 0 &&
     svg("text", { class: "tick", x: LEFT + slot * (at + 0.5), y: HEIGHT - 6, "text-anchor": "middle" }, label(bar.start)));
   const columns = bars.map((bar, at) => {
     let below = 0;
@@ -46,14 +47,11 @@ export function overTime({ from, now, period_ms, periods }) {
       svg("rect", { class: "hit", x: LEFT + slot * at, width: slot, y: TOP, height: HEIGHT - TOP - BOTTOM }), parts);
   });
   const total = bars.reduce((sum, bar) => sum + bar.total, 0);
-  const used = STATES.filter((state) => periods.some((period) => period.state === state));
   return el("figure", { class: "chart" },
     svg("svg", {
-      viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img",
+      viewBox: `0 0 ${width} ${HEIGHT}`, role: "img",
       "aria-label": `${number(total)} episodes from ${label(first)} on, ${number(most)} at most in one period`,
-    }, ticks, dates, columns),
-    el("figcaption", { class: "legend" }, used.map((state) =>
-      el("span", {}, el("span", { class: `swatch ${state}`, "aria-hidden": "true" }), state))));
+    }, ticks, dates, columns));
 }
 
 /** A number at least as large that reads well on an axis. */
@@ -67,8 +65,8 @@ function nice(n) {
 export function meter(value, most, label, kind = "") {
   const part = most > 0 ? Math.min(1, Math.max(0, value / most)) : 0;
   return svg("svg", { class: `meter ${kind}`, viewBox: "0 0 100 6", preserveAspectRatio: "none", role: "img", "aria-label": label },
-    svg("rect", { class: "track", width: 100, height: 6, rx: 3 }),
-    part > 0 && svg("rect", { class: "value", width: Math.max(2, 100 * part), height: 6, rx: 3 }));
+    svg("rect", { class: "track", width: 100, height: 6 }),
+    part > 0 && svg("rect", { class: "value", width: Math.max(2, 100 * part), height: 6 }));
 }
 
 /** The last values of something as a line. */

@@ -23,10 +23,13 @@ function fill(element, props, children) {
   return element;
 }
 
-const count = new Intl.NumberFormat("en");
+const grouped = new Intl.NumberFormat("en");
 
 /** 12,345 */
-export const number = (n) => (n === null || n === undefined ? "–" : count.format(n));
+export const number = (n) => (n === null || n === undefined ? "–" : grouped.format(n));
+
+/** 1 step, 2 steps */
+export const count = (n, thing) => `${number(n)} ${thing}${n === 1 ? "" : "s"}`;
 
 /** 42 %, or a dash without anything to divide by. */
 export function share(part, whole) {

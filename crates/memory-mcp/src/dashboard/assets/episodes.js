@@ -1,5 +1,5 @@
 // Episodes, filtered and searched.
-import { el, number, time, badge, empty, field, select } from "./dom.js";
+import { el, count, time, badge, empty, field, select } from "./dom.js";
 import { STATES } from "./chart.js";
 
 export async function render({ body, query, get, project, isShown }) {
@@ -65,8 +65,8 @@ export function rows(episodes, withProject, detail = () => null) {
     el("li", {},
       el("a", { class: "task", href: `#/episodes/${encodeURIComponent(episode.id)}` }, episode.task || "(no task)"),
       el("div", { class: "meta" }, badge(episode.state), time(episode.started_at),
-        el("span", {}, `${number(episode.steps)} steps`),
-        episode.errors > 0 && el("span", { class: "bad" }, `${number(episode.errors)} errors`),
+        el("span", {}, count(episode.steps, "step")),
+        episode.errors > 0 && el("span", { class: "bad" }, count(episode.errors, "error")),
         episode.reward !== null && el("span", {}, `reward ${episode.reward.toFixed(2)}`),
         episode.task_type && el("span", { class: "tag" }, episode.task_type),
         withProject && el("span", { class: "tag" }, episode.project)),

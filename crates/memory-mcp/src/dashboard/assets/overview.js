@@ -51,7 +51,7 @@ export async function render({ body, query, get, projects, isShown }) {
       return;
     }
     const inRange = found.periods.length > 0;
-    chart.replaceChildren(inRange ? overTime(found) : empty("No episode began in this time", "Choose a longer one."));
+    chart.replaceChildren(inRange ? overTime(found, Math.max(320, chart.clientWidth)) : empty("No episode began in this time", "Choose a longer one."));
     const rows = Object.entries(found.counts.episodes).sort((a, b) => b[1] - a[1]);
     states.replaceChildren(el("ul", { class: "states" }, rows.map(([state, n]) =>
       el("li", {}, el("a", { href: `#/episodes?state=${state}` },
@@ -68,12 +68,13 @@ export async function render({ body, query, get, projects, isShown }) {
       if (seconds > 0) rates = [...rates, Math.max(0, calls - lastCalls.calls) / seconds].slice(-60);
     }
     lastCalls = { at: new Date(state.now), calls };
-    performance.replaceChildren(
+    performance.replaceChildren(el("div", { class: "stack" },
       latencyCard("Calls of tools", state.calls, "No agent has called yet.",
         rates.length > 1 && el("p", { class: "dim rate" }, sparkline(rates, `${rates.at(-1).toFixed(1)} calls a second`),
           `${rates.at(-1).toFixed(1)} calls/s`)),
+      cacheCard(state.cache), poolCard(state)), el("div", { class: "stack" },
       latencyCard("Operations of the database", state.operations, "The database was not asked yet."),
-      poolCard(state), connectionCard(state), cacheCard(state.cache));
+      connectionCard(state)));
   }
 
   const ranges = el("div", { class: "segments", role: "group", "aria-label": "Time" }, RANGES.map(([n, text]) =>
