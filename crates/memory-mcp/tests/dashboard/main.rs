@@ -68,7 +68,7 @@ fn an_episode_full_of_html_and_script_is_shown_as_text() {
     let started = world.call(
         "start_episode",
         &json!({
-            "task": task, "task_type": HOSTILE, "domain": HOSTILE, "language": HOSTILE,
+            "task": task, "task_type": HOSTILE, "context": { "domain": HOSTILE, "language": HOSTILE },
             "metadata": { "note": HOSTILE },
         }),
     );
