@@ -1,8 +1,10 @@
 //! `backup`, `restore`, `migrate` and `forget --purge`.
 
+use std::process::Stdio;
+
 use memory_testkit::sqld::{Options, Server};
 
-use crate::world::{World, episode, text};
+use crate::world::{World, episode, lines, text};
 
 const SAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/samples/runs.jsonl");
 
@@ -58,6 +60,99 @@ fn a_server_is_backed_up_and_restored_into_an_empty_one() {
     assert!(world.run(&["export"]).done().stdout == before);
     let shown = world.json(&["migrate", "--dry-run", "--database", &url]);
     assert_eq!(shown["from"], shown["to"]);
+}
+
+/// Killed again and again in the middle, and each time the same command goes on.
+#[test]
+fn a_restore_into_a_server_that_is_killed_goes_on_when_it_is_run_again() {
+    const EPISODES: u64 = 2000;
+    let Some(server) = Server::start(Options::default()) else { return };
+    let (world, url) = (World::new(), server.url());
+    let many: Vec<_> = (0..EPISODES)
+        .map(|n| {
+            let mut one = episode(1, &format!("task {n}"), "success");
+            one["id"] = format!("0198c0de-7a3b-7c11-9e02-5d1f0000{n:04x}").into();
+            one["steps"][0]["observation"] = "a line of output\n".repeat(500).into();
+            one
+        })
+        .collect();
+    world.run(&["import", text(&world.write("many.jsonl", &lines(&many)))]).done();
+    let file = world.path("many.backup");
+    world.run(&["backup", text(&file)]).done();
+    let stored = || world.json(&["stats", "--database", &url])["episodes"].as_u64().unwrap();
+    let mut kept = 0;
+    for _ in 0..3 {
+        let mut command = world.command(&["restore", text(&file), "--database", &url]);
+        let mut restore = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        while stored() == kept && restore.try_wait().unwrap().is_none() {}
+        // `kill` of the standard library is SIGKILL.
+        restore.kill().unwrap();
+        restore.wait().unwrap();
+        kept = stored();
+        if kept == EPISODES {
+            break;
+        }
+        // Another backup is kept out meanwhile.
+        let other = World::with(&[episode(7, "another", "failure")]);
+        let foreign = other.path("other.backup");
+        other.run(&["backup", text(&foreign)]).done();
+        let refused = world.run(&["restore", text(&foreign), "--database", &url]).failed(1);
+        assert!(refused.stderr.contains("half filled"), "{}", refused.stderr);
+    }
+    assert!(kept > 0);
+    let rest = world.json(&["restore", text(&file), "--database", &url]);
+    let counts = &rest["records"]["episode"];
+    assert_eq!((&counts["already_there"], &rest["same"]), (&kept.into(), &true.into()));
+    let exported = world.run(&["export"]).done().stdout;
+    assert!(world.run(&["export", "--database", &url]).done().stdout == exported);
+    world.run(&["restore", text(&file), "--database", &url]).failed(1).says("is not empty");
+}
+
+/// What is wrong with a backup is seen here, before the server hears of it.
+#[test]
+fn nothing_of_a_spoilt_backup_reaches_a_server() {
+    let Some(server) = Server::start(Options::default()) else { return };
+    let (world, url) = (World::new(), server.url());
+    world.run(&["import", SAMPLES]).done();
+    let file = world.path("good.backup");
+    world.run(&["backup", text(&file)]).done();
+    let good = std::fs::read(&file).unwrap();
+    let flipped = |at: usize| {
+        let mut bytes = good.clone();
+        bytes[at] ^= 4;
+        bytes
+    };
+    let middle = good.len() / 2;
+    let spoilt = [
+        Vec::new(),
+        good[..middle].to_vec(),
+        good[..good.len() - 1].to_vec(),
+        flipped(20),
+        flipped(middle),
+        flipped(good.len() - 3),
+        [&good[..], b"more"].concat(),
+        b"PK\x03\x04 ../../../etc/passwd".repeat(40),
+    ];
+    for (n, bytes) in spoilt.iter().enumerate() {
+        let file = world.path("spoilt.backup");
+        std::fs::write(&file, bytes).unwrap();
+        let told = world.run(&["restore", text(&file), "--database", &url]).failed(1).stderr;
+        assert!(told.contains("spoilt.backup"), "{n}: {told}");
+    }
+    #[cfg(unix)]
+    {
+        let link = world.path("link.backup");
+        std::os::unix::fs::symlink("/etc/passwd", &link).unwrap();
+        world.run(&["restore", text(&link), "--database", &url]).failed(1);
+        world.run(&["restore", "/dev/zero", "--database", &url]).failed(1);
+    }
+    let inside: Vec<_> = std::fs::read_dir(world.path("data")).unwrap().collect();
+    assert!(
+        inside.iter().all(|e| !e.as_ref().unwrap().path().is_dir()),
+        "a copy was left behind: {inside:?}"
+    );
+    // A server that had heard of one of them would be marked as half filled from it.
+    assert_eq!(world.json(&["restore", text(&file), "--database", &url])["same"], true);
 }
 
 #[test]
