@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use memory_core::envelope::{Codec, Compression};
 use memory_core::record::Record;
-use memory_core::{Episode, Timestamp};
+use memory_core::{Episode, Step, Timestamp};
 use memory_mcp::import::{ImportItem, ImportOptions, Importer, plan};
 use memory_storage_turso::PayloadConfig;
 use memory_storage_turso::payload::{Dictionary, Payloads, train};
@@ -58,9 +58,16 @@ pub(crate) fn table(data: &Path) -> Result<String> {
     }
     for (bytes, count) in SIZES {
         let episodes: Vec<_> = (0..count).map(|n| generate::episode(SEED, n, bytes)).collect();
-        rows(&mut out, &format!("generated, {} KB", bytes as f64 / 1e3), &episodes)?;
+        let text = text_bytes(&episodes) as f64 / episodes.len() as f64 / 1e3;
+        rows(&mut out, &format!("generated, {text:.1} KB of text"), &episodes)?;
     }
     Ok(out)
+}
+
+/// Bytes that are neither names nor marks of a format.
+fn text_bytes(episodes: &[Episode]) -> usize {
+    let steps = |e: &Episode| e.steps.iter().map(Step::size_bytes).sum::<usize>();
+    episodes.iter().map(|e| e.task_description.len() + steps(e)).sum()
 }
 
 /// The recorded runs as an import makes them.

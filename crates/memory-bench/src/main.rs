@@ -122,6 +122,9 @@ struct Scale {
     /// Where the files are made, and deleted afterwards.
     #[arg(long, value_name = "DIR", default_value = "target/scale")]
     dir: PathBuf,
+    /// Leave the files where they are, and take those that an earlier run left.
+    #[arg(long)]
+    keep: bool,
     /// Print JSON in place of Markdown.
     #[arg(long)]
     json: bool,
@@ -228,11 +231,11 @@ async fn scale(args: Scale) -> Result<()> {
     let measured = if args.alone {
         let mut measured = Vec::new();
         for size in &args.sizes {
-            measured.push(scale::measure_here(*size, &args.dir).await?);
+            measured.push(scale::measure_here(*size, &args.dir, args.keep).await?);
         }
         measured
     } else {
-        scale::measure(&args.sizes, &args.dir).await?
+        scale::measure(&args.sizes, &args.dir, args.keep).await?
     };
     let json = serde_json::to_string_pretty(&measured)?;
     println!("{}", if args.json { json } else { scale::markdown(&measured) });

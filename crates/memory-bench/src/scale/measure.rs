@@ -11,6 +11,7 @@ use memory_core::store::{EpisodeStore, Filter, ListQuery, Scope};
 use memory_core::{Condition, EpisodeId, Memory, SystemClock};
 use memory_storage_turso::{TursoConfig, TursoStore};
 use memory_testkit::generate::Random;
+use serde::{Deserialize, Serialize};
 
 use super::load::{REPOSITORIES, episode};
 use crate::figure::percentile;
@@ -18,6 +19,7 @@ use crate::figure::percentile;
 const GETS: usize = 2000;
 const QUERIES: usize = 100;
 const RECALLS: usize = 20;
+const COMPLETE_RECALLS: usize = 3;
 const STARTS: usize = 9;
 const PAGE: usize = 20;
 const FAR_PAGE: u64 = 10_000;
@@ -129,26 +131,64 @@ pub(super) async fn pages(store: &TursoStore, episodes: u64) -> Result<(f64, f64
     Ok((percentile(&mut first, 0.5) * 1e6, percentile(&mut far, 0.5) * 1e6))
 }
 
-/// Milliseconds of a recall with the words of a random episode's task: median and 95th percentile.
-pub(super) async fn recall(store: TursoStore, episodes: u64) -> Result<(f64, f64)> {
+/// Recalls, in milliseconds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Recalls {
+    /// The median with the words of a random episode's task, its number among them.
+    pub(super) task: f64,
+    /// The 95th percentile of the same.
+    pub(super) task_p95: f64,
+    /// The median without the number: words that at least one episode in fifteen has.
+    pub(super) common: f64,
+    /// The same with every match weighed.
+    pub(super) complete: f64,
+    /// Megabytes of this process in memory before that.
+    pub(super) resident_mb: f64,
+}
+
+/// Measures recalls of tasks with and without their number, and the latter on a store that weighs
+/// every match.
+pub(super) async fn recall(store: TursoStore, path: &Path, episodes: u64) -> Result<Recalls> {
     let memory = Memory::new(store, Arc::new(SystemClock));
+    let mut tasks = timed(&memory, episodes, RECALLS, |task| task).await?;
+    let words = |task: String| task.split(" (").next().unwrap_or_default().to_owned();
+    let mut common = timed(&memory, episodes, RECALLS, words).await?;
+    memory.store().close().await;
+    let resident_mb = resident_mb()?;
+    let every = TursoConfig { weighed_matches: i32::MAX as usize, ..TursoConfig::at(path) };
+    let memory = Memory::new(TursoStore::open(every).await?, Arc::new(SystemClock));
+    let mut complete = timed(&memory, episodes, COMPLETE_RECALLS, words).await?;
+    memory.store().close().await;
+    Ok(Recalls {
+        task: percentile(&mut tasks, 0.5) * 1e3,
+        task_p95: percentile(&mut tasks, 0.95) * 1e3,
+        common: percentile(&mut common, 0.5) * 1e3,
+        complete: percentile(&mut complete, 0.5) * 1e3,
+        resident_mb,
+    })
+}
+
+async fn timed(
+    memory: &Memory<TursoStore>,
+    episodes: u64,
+    recalls: usize,
+    question: impl Fn(String) -> String,
+) -> Result<Vec<f64>> {
     let mut random = Random::new(3);
     let mut seconds = Vec::new();
-    for _ in 0..RECALLS {
+    for _ in 0..recalls {
         let task = episode(below(&mut random, episodes)).task_description;
-        let query = RecallQuery::new(task, project());
+        let query = RecallQuery::new(question(task), project());
         let began = Instant::now();
         let recalled = memory.recall(&query).await?;
         seconds.push(began.elapsed().as_secs_f64());
         recalled.items.first().context("a recorded task was not recalled")?;
     }
-    let (median, p95) = (percentile(&mut seconds, 0.5), percentile(&mut seconds, 0.95));
-    memory.store().close().await;
-    Ok((median * 1e3, p95 * 1e3))
+    Ok(seconds)
 }
 
 /// Megabytes of this process in memory.
-pub(super) fn resident_mb() -> Result<f64> {
+fn resident_mb() -> Result<f64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find(|l| l.starts_with("VmRSS:")).context("no VmRSS")?;
     let kib = line.split_whitespace().nth(1).context("no value")?.parse::<f64>()?;

@@ -24,24 +24,23 @@ pub(crate) struct Size {
     load_per_second: f64,
     file_mb: f64,
     start_ms: f64,
-    resident_mb: f64,
     get_us: f64,
     list_first_us: f64,
     list_far_us: f64,
     queries: Vec<(String, f64)>,
-    recall_ms: f64,
-    recall_p95_ms: f64,
+    recall: measure::Recalls,
     /// LIKE and `json_extract` in microseconds, and how many times longer than the index they take.
     json_column: Option<json_column::Times>,
 }
 
 /// Measures each size in a child process and returns the table.
-pub(crate) async fn measure(sizes: &[u64], dir: &Path) -> Result<Vec<Size>> {
+pub(crate) async fn measure(sizes: &[u64], dir: &Path, keep: bool) -> Result<Vec<Size>> {
     let mut measured = Vec::new();
     for size in sizes {
         let child = tokio::process::Command::new(std::env::current_exe()?)
             .args(["scale", "--json", "--alone", "--sizes", &size.to_string(), "--dir"])
             .arg(dir)
+            .args(keep.then_some("--keep"))
             .stderr(std::process::Stdio::inherit())
             .output()
             .await?;
@@ -53,15 +52,13 @@ pub(crate) async fn measure(sizes: &[u64], dir: &Path) -> Result<Vec<Size>> {
     Ok(measured)
 }
 
-/// Measures one size in this process.
-pub(crate) async fn measure_here(episodes: u64, dir: &Path) -> Result<Size> {
+/// Measures one size in this process. With `keep` the file stays, and one that was kept is taken.
+pub(crate) async fn measure_here(episodes: u64, dir: &Path, keep: bool) -> Result<Size> {
     std::fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
-    let dir = tempfile::tempdir_in(dir)?;
-    let path = dir.path().join("scale.db");
-    let store = TursoStore::open(TursoConfig::at(&path)).await?;
-    let load_per_second = load::fill(&store, episodes).await?;
-    store.close().await;
-    drop(store);
+    let scratch = tempfile::tempdir_in(dir)?;
+    let path =
+        if keep { dir.join(format!("{episodes}.db")) } else { scratch.path().join("scale.db") };
+    let load_per_second = loaded(&path, episodes).await?;
     let bytes = std::fs::metadata(&path)?.len();
     let start_ms = measure::start(&path).await?;
     let store = TursoStore::open(TursoConfig::at(&path)).await?;
@@ -69,26 +66,42 @@ pub(crate) async fn measure_here(episodes: u64, dir: &Path) -> Result<Size> {
     let queries = measure::queries(&store, episodes).await?;
     let (list_first_us, list_far_us) = measure::pages(&store, episodes).await?;
     let json_column = if episodes <= json_column::MAX_EPISODES {
-        Some(json_column::compare(&store, &dir.path().join("json.db"), episodes).await?)
+        Some(json_column::compare(&store, &scratch.path().join("json.db"), episodes).await?)
     } else {
         None
     };
-    let (recall_ms, recall_p95_ms) = measure::recall(store, episodes).await?;
-    let resident_mb = measure::resident_mb()?;
+    let recall = measure::recall(store, &path, episodes).await?;
     Ok(Size {
         episodes,
         load_per_second,
         file_mb: bytes as f64 / 1e6,
         start_ms,
-        resident_mb,
         get_us,
         list_first_us,
         list_far_us,
         queries,
-        recall_ms,
-        recall_p95_ms,
+        recall,
         json_column,
     })
+}
+
+/// Fills the file, unless that was done, and returns the rate in episodes per second.
+async fn loaded(path: &Path, episodes: u64) -> Result<f64> {
+    // Written when all is there: a file without it is one that was not finished.
+    let rate = path.with_extension("rate");
+    if let Ok(rate) = std::fs::read_to_string(&rate) {
+        return rate.trim().parse().with_context(|| format!("{rate:?} is no rate"));
+    }
+    for name in [path.to_owned(), path.with_extension("db-wal"), path.with_extension("db-shm")] {
+        if name.exists() {
+            std::fs::remove_file(name)?;
+        }
+    }
+    let store = TursoStore::open(TursoConfig::at(path)).await?;
+    let per_second = load::fill(&store, episodes).await?;
+    store.close().await;
+    std::fs::write(&rate, per_second.to_string())?;
+    Ok(per_second)
 }
 
 /// The sizes side by side, each figure also against that of the first size.
@@ -113,7 +126,6 @@ pub(crate) fn markdown(sizes: &[Size]) -> String {
     row("load, episodes/s", &|s| s.load_per_second);
     row("file, MB", &|s| s.file_mb);
     row("start to first get, ms", &|s| s.start_ms);
-    row("resident memory at the end, MB", &|s| s.resident_mb);
     row("get, us", &|s| s.get_us);
     row("list, page 1, us", &|s| s.list_first_us);
     row("list, page 10,000 or the last, us", &|s| s.list_far_us);
@@ -121,8 +133,11 @@ pub(crate) fn markdown(sizes: &[Size]) -> String {
         let of = |s: &Size| s.queries.get(i).map_or(f64::NAN, |(_, us)| *us);
         row(&format!("list where {name}, us"), &of);
     }
-    row("recall, ms", &|s| s.recall_ms);
-    row("recall, p95, ms", &|s| s.recall_p95_ms);
+    row("recall of a task, ms", &|s| s.recall.task);
+    row("recall of a task, p95, ms", &|s| s.recall.task_p95);
+    row("recall by common words, ms", &|s| s.recall.common);
+    row("resident memory by then, MB", &|s| s.recall.resident_mb);
+    row("recall by common words, every match weighed, ms", &|s| s.recall.complete);
     let column = |of: fn(&json_column::Times) -> f64| {
         move |s: &Size| s.json_column.as_ref().map_or(f64::NAN, of)
     };
