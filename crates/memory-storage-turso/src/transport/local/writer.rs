@@ -5,7 +5,7 @@
 //! lock decides who is next; the writer keeps trying until a generous deadline.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -30,6 +30,14 @@ const MAX_QUEUED_BYTES: usize = 256 * 1024 * 1024;
 /// The first and the longest pause between two tries to get the write lock. The engine's own busy
 /// handler sleeps up to 100 ms, too long next to writers that hold the lock for one.
 const BUSY_PAUSE: (Duration, Duration) = (Duration::from_micros(200), Duration::from_millis(10));
+
+/// Statements run after which the engine is asked whether its statistics still fit, and how long nobody
+/// must have written before: the answer takes up to a tenth of a second.
+const STATISTICS_AFTER: (u64, Duration) = (10_000, Duration::from_secs(5));
+
+/// How much of each index is looked at. With a limit the engine keeps counts alone; without one it
+/// would keep samples, which are text of episodes.
+const STATISTICS: [&str; 2] = ["PRAGMA analysis_limit = 1000", "PRAGMA optimize"];
 
 type Reply = oneshot::Sender<Result<Vec<StatementResult>>>;
 
@@ -61,6 +69,7 @@ impl Writer {
             file,
             waiting: waiting.clone(),
             waiting_bytes: waiting_bytes.clone(),
+            since_statistics: 0,
         };
         let thread = std::thread::Builder::new()
             .name("memory-writer".into())
@@ -129,6 +138,7 @@ struct WriterThread {
     file: Arc<DataFile>,
     waiting: Arc<AtomicUsize>,
     waiting_bytes: Arc<AtomicUsize>,
+    since_statistics: u64,
 }
 
 /// How a transaction ended that did not commit.
@@ -153,7 +163,7 @@ impl Failure {
 
 impl WriterThread {
     fn serve(&mut self, jobs: &Receiver<Job>) {
-        while let Ok(first) = jobs.recv() {
+        while let Some(first) = self.next(jobs) {
             let mut group = vec![self.taken(first)];
             let mut bytes: usize = group.iter().map(|job| job.bytes).sum();
             while group.len() < self.file.config.max_group
@@ -163,7 +173,35 @@ impl WriterThread {
                 bytes += next.bytes;
                 group.push(self.taken(next));
             }
+            self.since_statistics +=
+                group.iter().map(|job| job.statements.len() as u64).sum::<u64>();
             self.commit(group);
+        }
+        if self.since_statistics >= STATISTICS_AFTER.0 {
+            self.keep_statistics();
+        }
+    }
+
+    /// The next job; `None`: there will be none. Uses a pause after much work for the statistics.
+    fn next(&mut self, jobs: &Receiver<Job>) -> Option<Job> {
+        if self.since_statistics >= STATISTICS_AFTER.0 {
+            match jobs.recv_timeout(STATISTICS_AFTER.1) {
+                Err(RecvTimeoutError::Timeout) => self.keep_statistics(),
+                other => return other.ok(),
+            }
+        }
+        jobs.recv().ok()
+    }
+
+    /// Has the engine count again what it chooses indexes by, where that has changed tenfold. The
+    /// statements are made to find their index without; it is no failure when somebody else writes.
+    fn keep_statistics(&mut self) {
+        self.since_statistics = 0;
+        if let Some(connection) = &mut self.connection {
+            let kept = STATISTICS.into_iter().try_for_each(|sql| connection.execute(sql).map(drop));
+            if let Err(e) = kept {
+                tracing::debug!(error = ?e, "the statistics stay as they are");
+            }
         }
     }
 
