@@ -7,6 +7,7 @@ use memory_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::payload::PayloadConfig;
+use crate::read::search;
 use crate::schema::Upgrade;
 
 /// What a commit survives.
@@ -39,6 +40,8 @@ pub struct TursoConfig {
     pub max_group: usize,
     /// Parts of one large call that are worked on side by side; 1 does one after the other.
     pub parallel_chunks: usize,
+    /// How many matches a search weighs, about. With more, common words give way to rare ones.
+    pub weighed_matches: usize,
     /// How long a write waits for other processes' writes before it gives up.
     pub busy_timeout: Duration,
     /// How new payloads are written.
@@ -57,6 +60,7 @@ impl Default for TursoConfig {
             queue: 10_000,
             max_group: 512,
             parallel_chunks: 4,
+            weighed_matches: search::WEIGHED,
             busy_timeout: Duration::from_secs(30),
             payload: PayloadConfig::default(),
             upgrade: Upgrade::Auto,
@@ -84,6 +88,7 @@ impl TursoConfig {
         within("queue", self.queue, 1, 1_000_000)?;
         within("max_group", self.max_group, 1, 10_000)?;
         within("parallel_chunks", self.parallel_chunks, 1, 64)?;
+        within("weighed_matches", self.weighed_matches, 1, i32::MAX as usize)?;
         if self.path.file_name().is_none() {
             let problem = format!("{} names no file", self.path.display());
             return Err(Error::invalid("path", problem));

@@ -62,6 +62,8 @@ pub struct TursoStore {
     pub(crate) payloads: Payloads,
     /// Parts of one large call that are worked on side by side.
     parallel_chunks: usize,
+    /// Matches that a search weighs.
+    weighed_matches: usize,
     metrics: Arc<Metrics>,
     /// What was saved since dictionaries were looked at.
     pub(crate) saves: Saves,
@@ -83,10 +85,11 @@ impl TursoStore {
         let metrics = Arc::new(Metrics::default());
         let (payload, name) = (config.payload, config.path.display().to_string());
         let (parallel_chunks, upgrade) = (config.parallel_chunks, config.upgrade);
+        let weighed = config.weighed_matches;
         let opened = metrics.clone();
         let local = offload(move || LocalTransport::open(config, opened)).await??;
         let database = Database::new(Transport::Local(local), name, upgrade);
-        let store = Self::over(database, payload, parallel_chunks, metrics);
+        let store = Self::over(database, payload, parallel_chunks, weighed, metrics);
         store.ready().await?;
         Ok(store)
     }
@@ -102,21 +105,32 @@ impl TursoStore {
     pub fn connect(config: RemoteConfig) -> Result<Self> {
         let (payload, name) = (config.payload, config.url.to_string());
         let (parallel_chunks, upgrade) = (config.parallel_chunks, config.upgrade);
+        let weighed = config.weighed_matches;
         let transport = Transport::Remote(RemoteTransport::new(config)?);
         let database = Database::new(transport, name, upgrade);
-        Ok(Self::over(database, payload, parallel_chunks, Arc::default()))
+        Ok(Self::over(database, payload, parallel_chunks, weighed, Arc::default()))
     }
 
     fn over(
         database: Database,
         payload: PayloadConfig,
         parallel_chunks: usize,
+        weighed_matches: usize,
         metrics: Arc<Metrics>,
     ) -> Self {
         let rider = database.is_remote().then(Rider::default);
         let payloads = Payloads::new(payload);
         let (saves, feed) = (Saves::default(), Mutex::new(None));
-        TursoStore { database, payloads, parallel_chunks, metrics, saves, feed, rider }
+        TursoStore {
+            database,
+            payloads,
+            parallel_chunks,
+            weighed_matches,
+            metrics,
+            saves,
+            feed,
+            rider,
+        }
     }
 
     /// Waits until the database was reached and has this build's schema.
@@ -472,7 +486,8 @@ impl EpisodeStore for TursoStore {
 
     async fn search(&self, query: &SearchQuery) -> Result<SearchResult> {
         self.timed("search", async {
-            search::result(query, self.run(search::search(query)?, &query.scope).await?)
+            let batch = search::search(query, self.weighed_matches)?;
+            search::result(query, self.run(batch, &query.scope).await?)
         })
         .await
     }

@@ -10,6 +10,7 @@ mod local {
     mod files;
     mod kill;
     mod log;
+    mod search;
     mod statements;
     mod story;
     mod support;

@@ -107,6 +107,8 @@ pub struct Database {
     pub max_group: usize,
     /// Parts of one large call that are worked on side by side.
     pub parallel_chunks: usize,
+    /// How many matches a search weighs, about; beyond it common words give way to rare ones.
+    pub weighed_matches: usize,
     /// How long a write waits for other processes' writes.
     pub busy_timeout_ms: u64,
     /// What becomes of a database with an older schema when it is opened: `auto` or `manual`.

@@ -45,6 +45,7 @@ impl Config {
                 queue: turso.queue,
                 max_group: turso.max_group,
                 parallel_chunks: turso.parallel_chunks,
+                weighed_matches: turso.weighed_matches,
                 busy_timeout_ms: milliseconds(turso.busy_timeout),
                 upgrade: turso.upgrade,
             },
@@ -133,6 +134,7 @@ impl Config {
             queue: self.database.queue,
             max_group: self.database.max_group,
             parallel_chunks: self.database.parallel_chunks,
+            weighed_matches: self.database.weighed_matches,
             busy_timeout: Duration::from_millis(self.database.busy_timeout_ms),
             payload: self.payload,
             upgrade: self.database.upgrade,
@@ -147,6 +149,7 @@ impl Config {
             ca_file: (ca_file != Path::new("")).then(|| ca_file.clone()),
             payload: self.payload,
             parallel_chunks: self.database.parallel_chunks,
+            weighed_matches: self.database.weighed_matches,
             upgrade: self.database.upgrade,
             ..self.remote.config(url)
         }

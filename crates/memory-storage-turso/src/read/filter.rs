@@ -16,6 +16,11 @@ impl Sql {
         Sql { text: text.to_owned(), params: Vec::new() }
     }
 
+    /// A text that names its first parameters by number.
+    pub(crate) fn with(text: &str, params: Vec<Value>) -> Self {
+        Sql { text: text.to_owned(), params }
+    }
+
     /// Adds a constant fragment.
     pub(crate) fn push(&mut self, fragment: &'static str) -> &mut Self {
         self.text.push_str(fragment);

@@ -8,6 +8,7 @@ use memory_core::{Error, Result};
 
 use super::url::DatabaseUrl;
 use crate::payload::PayloadConfig;
+use crate::read::search;
 use crate::schema::Upgrade;
 
 /// Settings of a [`TursoStore`](crate::TursoStore) on a libSQL server or Turso Cloud.
@@ -47,6 +48,8 @@ pub struct RemoteConfig {
     pub max_group: usize,
     /// Parts of one large call that are worked on side by side; 1 does one after the other.
     pub parallel_chunks: usize,
+    /// How many matches a search weighs, about. With more, common words give way to rare ones.
+    pub weighed_matches: usize,
     /// Send all statements of a batch in one request. Off, each is a request of its own, as drivers
     /// do: many times slower over a distance, for comparison and for finding out what a server trips
     /// over.
@@ -81,6 +84,7 @@ impl Default for RemoteConfig {
             queue: 1_000,
             max_group: 256,
             parallel_chunks: 4,
+            weighed_matches: search::WEIGHED,
             pipeline: true,
             max_response_bytes: 16 * 1024 * 1024,
             payload: PayloadConfig::default(),
@@ -110,6 +114,7 @@ impl RemoteConfig {
         within("queue", self.queue, 1, 1_000_000)?;
         within("max_group", self.max_group, 1, 10_000)?;
         within("parallel_chunks", self.parallel_chunks, 1, 64)?;
+        within("weighed_matches", self.weighed_matches, 1, i32::MAX as usize)?;
         within("max_response_bytes", self.max_response_bytes, 1 << 16, 1 << 30)?;
         within("breaker.failures", self.breaker.failures as usize, 1, 1_000)?;
         for (name, value) in [
