@@ -38,10 +38,12 @@ pub(super) async fn overview(
     let scope = scope(&open, wanted.project)?;
     let store = telemetry.memory().store();
     let days = wanted.days.unwrap_or(30).clamp(1, MAX_DAYS);
-    let period_us = match days {
-        ..=DAYS_BY_HOUR => HOUR_US,
-        ..=DAYS_BY_DAY => DAY_US,
-        _ => 7 * DAY_US,
+    let period_us = if days <= DAYS_BY_HOUR {
+        HOUR_US
+    } else if days <= DAYS_BY_DAY {
+        DAY_US
+    } else {
+        7 * DAY_US
     };
     let now = telemetry.memory().now();
     // Whole periods, the present one the last.

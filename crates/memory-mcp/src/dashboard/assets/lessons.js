@@ -42,7 +42,7 @@ export async function renderLessons({ body, query, get, isShown }) {
 
 export async function renderPlaybooks({ body, query, get, isShown }) {
   const chosen = query.get("task_type");
-  const place = el("div", {});
+  const place = el("div", { class: "results" });
 
   async function refresh() {
     const { task_types: types } = await get("/api/task-types");
