@@ -12,7 +12,7 @@
 //! # Layout
 //!
 //! - [`process`], [`storage`], [`cache`]: the figures of `figures`
-//! - [`baseline`]: the ratios of `baseline`
+//! - [`baseline`], [`floor`]: the ratios of `baseline`, on a file and on a server
 //! - [`formats`]: the table of `formats`, and the shipped dictionary
 //! - [`mod@scale`]: the measurements of `scale`
 //! - [`mod@remote`]: the measurements of `remote`
@@ -26,6 +26,7 @@
 mod baseline;
 mod cache;
 mod figure;
+mod floor;
 mod formats;
 mod plot;
 mod process;
@@ -169,6 +170,11 @@ async fn main() -> Result<()> {
         Command::Figures(args) => figures(args).await,
         Command::Baseline => {
             println!("{}", baseline::measure().await?);
+            if let Some(ratio) = floor::remote_save().await? {
+                let ratio::Ratio { mean, low, high } = ratio;
+                let what = "time of a save 20 ms away, times that of the same requests by hand";
+                println!("{what}: {mean:.2} ({low:.2} to {high:.2})");
+            }
             Ok(())
         }
         Command::Formats(args) => {

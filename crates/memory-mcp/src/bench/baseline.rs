@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use memory_core::EpisodeId;
-use memory_core::store::{EpisodeStore, Scope};
+use memory_core::store::{Changes, EpisodeStore, Scope, Watermark};
+use memory_storage_redb::{Cache, CacheConfig};
 use memory_testkit::trace::synthetic;
 use serde::Serialize;
 
@@ -103,6 +104,8 @@ struct Round {
     insert: f64,
     select: f64,
     load: f64,
+    /// Of the cache alone; off there is none.
+    cache: f64,
     again: f64,
     restarted: f64,
     /// Per episode.
@@ -128,14 +131,17 @@ async fn steps(bench: &Bench, mut pair: Pair, distance: Option<u64>) -> Result<A
             rounds.iter().map(of).sum::<f64>() * 1e3 / rounds.len().max(1) as f64
         };
         let (on, off) = (mean(|r| r.0), mean(|r| r.1));
-        Step { name, plan, timing: Timing { unit: "ms", on, off, ratio: Ratio::of(&rounds) } }
+        // Where one side does nothing there is no ratio.
+        let ratio = Ratio::of(&rounds).filter(|_| on > 0.0 && off > 0.0);
+        Step { name, plan, timing: Timing { unit: "ms", on, off, ratio } }
     };
-    let total: fn(&Round) -> f64 = |r| r.connection + r.insert + r.select + r.load;
+    let total: fn(&Round) -> f64 = |r| r.connection + r.insert + r.select + r.load + r.cache;
     let mut steps = vec![
         step("connection, the first answer", 45.0, |r| r.connection),
         step("insert", 18.0, |r| r.insert),
         step("select", 22.0, |r| r.select),
         step("load and validation", 46.0, |r| r.load),
+        step("cache update", 3.0, |r| r.cache),
         step("total", 134.0, total),
         step("load again", 0.0, |r| r.again),
         step("load after a restart", 0.0, |r| r.restarted),
@@ -151,12 +157,14 @@ async fn steps(bench: &Bench, mut pair: Pair, distance: Option<u64>) -> Result<A
 
 async fn round_of(bench: &Bench, side: &mut Side, n: usize, round_trip: Duration) -> Result<Round> {
     let project = format!("baseline-{n}");
-    let count = bench.amount(20u64, 3);
+    let far = round_trip > ROUND_TRIP;
+    let count = bench.amount(if far { 8u64 } else { 20 }, 3);
     let settings: &[&str] = if side.on { &[] } else { &ALL_OFF };
     side.at(Duration::ZERO);
-    // What the rounds load that is not in any cache: saved by another process.
-    let writer = side.second(bench, &[]).await?;
-    writer.fill(bench, "cold", count).await?;
+    // What is loaded that is in no cache: saved by another process, and new in each round.
+    let others = format!("cold-{n}");
+    let writer = side.second(bench, settings).await?;
+    writer.fill(bench, &others, count).await?;
     drop(writer);
     side.close().await?;
     side.at(round_trip);
@@ -174,7 +182,7 @@ async fn round_of(bench: &Bench, side: &mut Side, n: usize, round_trip: Duration
     }
     round.insert = each(began);
     let ids: Vec<EpisodeId> = (0..count).map(|n| id(&project, n)).collect();
-    let cold: Vec<EpisodeId> = (0..count).map(|n| id("cold", n)).collect();
+    let cold: Vec<EpisodeId> = (0..count).map(|n| id(&others, n)).collect();
     let durable = side.turso()?;
     let began = Instant::now();
     for id in &cold {
@@ -188,9 +196,13 @@ async fn round_of(bench: &Bench, side: &mut Side, n: usize, round_trip: Duration
         episode.validate()?;
     }
     round.load = each(began);
+    if side.on {
+        round.cache = cache_update(bench, side, &project, count)?;
+    }
     round.again = side.get_each(&ids).await? / count as f64;
 
-    let many = bench.amount(if side.on { 1_000 } else { 60 }, if side.on { 60 } else { 6 });
+    let few = if far { 15 } else { 60 };
+    let many = bench.amount(if side.on { 1_000 } else { few }, if side.on { 60 } else { 6 });
     let project = format!("bulk-{n}");
     let saves = bench.workload.saves(&project, 0..many);
     let began = Instant::now();
@@ -207,6 +219,22 @@ async fn round_of(bench: &Bench, side: &mut Side, n: usize, round_trip: Duration
     side.turso()?.ready().await?;
     round.restarted = side.get_each(&ids).await? / count as f64;
     Ok(round)
+}
+
+/// Seconds to take an episode into a cache as the side has it, with its file where there is one.
+fn cache_update(bench: &Bench, side: &Side, project: &str, count: u64) -> Result<f64> {
+    let dir = tempfile::tempdir_in(&bench.dir)?;
+    let config = CacheConfig { dir: Some(dir.path().to_owned()), ..CacheConfig::default() };
+    let cache = Cache::open(&config, side.proxy.is_some());
+    let watermark = Watermark { database: [1; 16], seq: 1, write_id: None };
+    cache.apply(&Changes { entries: Vec::new(), watermark, jumped: false }, true);
+    let episodes: Vec<_> = (0..count).map(|n| bench.workload.episode(project, n)).collect();
+    let began = Instant::now();
+    for episode in &episodes {
+        cache.put(episode, Instant::now());
+    }
+    cache.flush();
+    Ok(began.elapsed().as_secs_f64() / count as f64)
 }
 
 fn timed_goals(near: &At) -> Vec<Goal> {

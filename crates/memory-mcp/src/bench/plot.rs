@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use super::ratio::Ratio;
+
 /// A line of the plot: a point, and how far it may be off.
 pub(crate) struct Range {
     pub(crate) label: String,
@@ -10,8 +12,27 @@ pub(crate) struct Range {
     pub(crate) low: f64,
     pub(crate) mid: f64,
     pub(crate) high: f64,
-    /// Whether it is good; it is drawn in another colour and shape.
-    pub(crate) good: bool,
+    pub(crate) tone: Tone,
+}
+
+/// How a line is drawn: each in its own colour and shape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tone {
+    Good,
+    Bad,
+    /// The range leaves it open.
+    Open,
+}
+
+impl Tone {
+    /// Of a ratio with its interval.
+    pub(crate) fn of(ratio: &Ratio) -> Self {
+        match ratio {
+            ratio if ratio.low > 1.0 => Tone::Good,
+            ratio if ratio.high < 1.0 => Tone::Bad,
+            _ => Tone::Open,
+        }
+    }
 }
 
 /// What the axis is about.
@@ -24,7 +45,7 @@ pub(crate) struct Axis<'a> {
 }
 
 const WIDTH: f64 = 960.0;
-const LEFT: f64 = 260.0;
+const LEFT: f64 = 290.0;
 const RIGHT: f64 = 200.0;
 const TOP: f64 = 76.0;
 const LINE: f64 = 26.0;
@@ -34,9 +55,10 @@ const STYLE: &str = "<style>\
     text{font:14px system-ui,sans-serif;fill:#24292f}.paper{fill:#fff}.grid{stroke:#d8dee4}\
     .axis{stroke:#24292f}.dim{fill:#57606a;font-size:13px}.title{font-size:18px;font-weight:600}\
     .good{stroke:#0969da;fill:#0969da}.bad{stroke:#bc4c00;fill:#bc4c00}\
+    .open{stroke:#6e7781;fill:#6e7781}\
     @media(prefers-color-scheme:dark){text{fill:#e6edf3}.paper{fill:#0d1117}.grid{stroke:#30363d}\
     .axis{stroke:#e6edf3}.dim{fill:#9198a1}.good{stroke:#4493f8;fill:#4493f8}\
-    .bad{stroke:#f0883e;fill:#f0883e}}</style>";
+    .bad{stroke:#f0883e;fill:#f0883e}.open{stroke:#9198a1;fill:#9198a1}}</style>";
 
 /// The plot.
 pub(crate) fn svg(axis: &Axis<'_>, ranges: &[Range]) -> String {
@@ -92,7 +114,11 @@ pub(crate) fn svg(axis: &Axis<'_>, ranges: &[Range]) -> String {
 }
 
 fn line(out: &mut String, range: &Range, y: f64, x: impl Fn(f64) -> f64) {
-    let class = if range.good { "good" } else { "bad" };
+    let class = match range.tone {
+        Tone::Good => "good",
+        Tone::Bad => "bad",
+        Tone::Open => "open",
+    };
     let (low, mid, high) = (x(range.low), x(range.mid), x(range.high));
     let base = y + 5.0;
     let _ = write!(
@@ -103,14 +129,19 @@ fn line(out: &mut String, range: &Range, y: f64, x: impl Fn(f64) -> f64) {
         LEFT - 14.0,
         escaped(&range.label)
     );
-    let _ = match range.good {
-        true => write!(out, "<circle class=\"{class}\" cx=\"{mid:.1}\" cy=\"{y:.1}\" r=\"5\"/>"),
-        false => write!(
+    let _ = match range.tone {
+        Tone::Good => {
+            write!(out, "<circle class=\"{class}\" cx=\"{mid:.1}\" cy=\"{y:.1}\" r=\"5\"/>")
+        }
+        Tone::Bad => write!(
             out,
             "<rect class=\"{class}\" x=\"{:.1}\" y=\"{:.1}\" width=\"9\" height=\"9\"/>",
             mid - 4.5,
             y - 4.5
         ),
+        Tone::Open => {
+            write!(out, "<path class=\"{class}\" d=\"M{mid:.1} {:.1}l6 6l-6 6l-6-6z\"/>", y - 6.0)
+        }
     };
     let _ = write!(
         out,
@@ -131,7 +162,10 @@ fn ticks(from: f64, to: f64) -> Vec<(f64, String)> {
     let values = powers.flat_map(|power| steps.iter().map(move |s| s * 10f64.powi(power)));
     values
         .filter(|value| (from..=to).contains(&value.log10()))
-        .map(|value| (value, super::row::number(value)))
+        .map(|value| {
+            (value, if value < 1.0 { format!("{value:.3}") } else { format!("{value:.1}") })
+        })
+        .map(|(value, label)| (value, label.trim_end_matches('0').trim_end_matches('.').to_owned()))
         .collect()
 }
 
@@ -151,7 +185,7 @@ mod tests {
             low: mid / 2.0,
             mid,
             high: mid * 2.0,
-            good: mid > 1.0,
+            tone: if mid > 1.0 { Tone::Good } else { Tone::Bad },
         };
         let reference = Some((1.0, "no difference"));
         let axis = Axis { title: "On & off", unit: "times less", reference };

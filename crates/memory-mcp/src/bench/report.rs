@@ -8,7 +8,7 @@ use super::baseline::{At, Baseline, Step};
 use super::guards::Guard;
 use super::load::{Load, Operation};
 use super::machine::Machine;
-use super::plot::{Axis, Range, svg};
+use super::plot::{Axis, Range, Tone, svg};
 use super::row::{Outcome, Verdict, number};
 
 /// The plan's kinds of metrics, and where they are in a [`Load`].
@@ -286,7 +286,7 @@ fn rows_plot(rows: &[Outcome]) -> String {
                 low: ratio.low,
                 mid: ratio.mean,
                 high: ratio.high,
-                good: ratio.mean >= 1.0,
+                tone: Tone::of(&ratio),
             })
         })
         .collect();
@@ -305,7 +305,7 @@ fn latency_plot(load: &Load) -> String {
         low: operation.p50,
         mid: operation.p50,
         high: operation.p99,
-        good: true,
+        tone: Tone::Good,
     };
     let ranges: Vec<Range> = load.operations.iter().map(range).collect();
     let unit = "milliseconds, p50 to p99";
@@ -324,7 +324,7 @@ fn baseline_plot(baseline: &Baseline) -> String {
                 low: ratio.low,
                 mid: ratio.mean,
                 high: ratio.high,
-                good: ratio.mean >= 1.0,
+                tone: Tone::of(&ratio),
             });
         }
     }
