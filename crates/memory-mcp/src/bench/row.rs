@@ -116,11 +116,20 @@ pub(crate) struct Figure {
     pub(crate) on: f64,
     pub(crate) off: f64,
     pub(crate) better: Better,
+    /// It depends on a clock; the others are counts.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) timed: bool,
 }
 
 impl Figure {
+    /// A count.
     pub(crate) fn new(name: &'static str, on: f64, off: f64, better: Better) -> Self {
-        Figure { name, on, off, better }
+        Figure { name, on, off, better, timed: false }
+    }
+
+    /// What a clock has a part in.
+    pub(crate) fn timed(name: &'static str, on: f64, off: f64, better: Better) -> Self {
+        Figure { timed: true, ..Figure::new(name, on, off, better) }
     }
 
     /// How many times better on is; `None` where one of them is 0 or there is no better.
@@ -179,7 +188,7 @@ impl Measured {
 
     /// True when a count differs: on and off are not the same code.
     pub(crate) fn differs(&self) -> bool {
-        self.figures.iter().any(|figure| figure.on != figure.off)
+        self.figures.iter().any(|figure| !figure.timed && figure.on != figure.off)
     }
 
     /// How many times better on is by what decides, with the least it could be.

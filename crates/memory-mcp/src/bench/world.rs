@@ -365,6 +365,6 @@ impl Turns {
         of: impl Fn(&Counts) -> u64,
     ) -> Figure {
         let value = |counts| of(counts) as f64 / per;
-        Figure { name, on: value(&self.on), off: value(&self.off), better: Better::Lower }
+        Figure::new(name, value(&self.on), value(&self.off), Better::Lower)
     }
 }

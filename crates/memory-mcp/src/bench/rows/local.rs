@@ -1,5 +1,4 @@
-//! Statements, the index of metadata, parallel work, group commit: on a file, and on a server where
-//! that shows more.
+//! On a file: statements, the index of metadata, group commit.
 
 use std::time::Instant;
 
@@ -129,53 +128,6 @@ async fn scans(connection: &Connection, sql: &str) -> Result<f64> {
         scans += f64::from(u8::from(detail.starts_with("SCAN")));
     }
     Ok(scans)
-}
-
-pub(super) async fn parallel(bench: &Bench, row: &Row) -> Result<Measured> {
-    let pair = Pair::anywhere(bench, &row.settings(true), &row.settings(false)).await?;
-    pair.fill(bench, PROJECT, 1).await?;
-    let count = bench.amount(2_000, 300);
-    let rounds = bench.amount(4, 2);
-    let (mut saving, mut loading) = (Vec::new(), Vec::new());
-    let turns = pair
-        .in_turns(rounds, async |side, n| {
-            let project = format!("parallel-{n}");
-            let saves = bench.workload.saves(&project, 0..count);
-            let ids: Vec<_> = (0..count).map(|n| id(&project, n)).collect();
-            let began = Instant::now();
-            side.save(saves).await?;
-            let saved = began.elapsed().as_secs_f64();
-            side.get(&ids).await?;
-            let all = began.elapsed().as_secs_f64();
-            saving.push((side.on, saved));
-            loading.push((side.on, all - saved));
-            Ok(all)
-        })
-        .await?;
-    let rate = |times: &[(bool, f64)], on: bool| {
-        let times: Vec<f64> = times.iter().filter(|t| t.0 == on).map(|t| t.1).collect();
-        count as f64 * times.len() as f64 / times.iter().sum::<f64>()
-    };
-    let rates = |name, times: &[(bool, f64)]| {
-        Figure::new(name, rate(times, true), rate(times, false), Better::Higher)
-    };
-    let mut figures = vec![rates("saved/s", &saving), rates("loaded/s", &loading)];
-    figures.push(match (&pair.on.proxy, &pair.off.proxy) {
-        (Some(on), Some(off)) => {
-            let peak = |proxy: &memory_testkit::proxy::FaultProxy| proxy.counts().peak_requests;
-            let (on, off) = (peak(on) as f64, peak(off) as f64);
-            Figure::new("requests under way at a time, at most", on, off, Better::Neither)
-        }
-        _ => turns.figure("connections", 1.0, |c| c.connections),
-    });
-    Ok(Measured {
-        timing: Some(turns.timing("s to save and load all", 1.0)),
-        figures,
-        notes: vec![format!(
-            "{count} episodes in one call, on {} cores; writes take turns at the database.",
-            std::thread::available_parallelism().map_or(1, usize::from)
-        )],
-    })
 }
 
 pub(super) async fn grouping(bench: &Bench, row: &Row) -> Result<Measured> {

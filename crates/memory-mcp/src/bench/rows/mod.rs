@@ -1,8 +1,8 @@
 //! The plan's twenty rows.
 //!
 //! - `table`: each with its settings, claim and guards
-//! - `remote`: connections, limits, batches, on the way to a server
-//! - `local`: statements, the index of metadata, parallel work, group commit
+//! - `remote`: connections, limits, batches, parallel work, on the way to a server
+//! - `local`: statements, the index of metadata, group commit, on a file
 //! - `payload`: encodings and compression
 //! - `cache`: what the cache holds, for how long, and what it saves
 //! - `process`: what takes another process: the allocator, resident memory

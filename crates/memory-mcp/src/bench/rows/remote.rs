@@ -112,8 +112,8 @@ pub(super) async fn adaptive(bench: &Bench, row: &Row) -> Result<Measured> {
         timing: Some(timing),
         figures: vec![
             Figure::new("limit after the burst", limit_on, limit_off, Better::Neither),
-            Figure::new("reads/s, 8 callers", at_8[0], at_8[1], Better::Higher),
-            Figure::new(
+            Figure::timed("reads/s, 8 callers", at_8[0], at_8[1], Better::Higher),
+            Figure::timed(
                 "p99 ms, 64 callers",
                 percentile(on, 0.5),
                 percentile(off, 0.5),
@@ -170,7 +170,7 @@ pub(super) async fn warm(bench: &Bench, row: &Row) -> Result<Measured> {
             ratio: Ratio::of(&times),
         }),
         figures: vec![
-            Figure::new("first requests, ms", on, off, Better::Lower),
+            Figure::timed("first requests, ms", on, off, Better::Lower),
             Figure::new("connections it opens", c_on, c_off, Better::Lower),
             Figure::new("round trips", r_on, r_off, Better::Lower),
         ],
@@ -253,6 +253,49 @@ pub(super) async fn compression(bench: &Bench, row: &Row) -> Result<Measured> {
     })
 }
 
+pub(super) async fn parallel(bench: &Bench, row: &Row) -> Result<Measured> {
+    let pair = pair(bench, row, 1).await?;
+    let count = bench.amount(2_000, 300);
+    let rounds = bench.amount(4, 2);
+    let (mut saving, mut loading) = (Vec::new(), Vec::new());
+    let turns = pair
+        .in_turns(rounds, async |side, n| {
+            let project = format!("parallel-{n}");
+            let saves = bench.workload.saves(&project, 0..count);
+            let ids: Vec<_> = (0..count).map(|n| id(&project, n)).collect();
+            let began = Instant::now();
+            side.save(saves).await?;
+            let saved = began.elapsed().as_secs_f64();
+            side.get(&ids).await?;
+            let all = began.elapsed().as_secs_f64();
+            saving.push((side.on, saved));
+            loading.push((side.on, all - saved));
+            Ok(all)
+        })
+        .await?;
+    let rate = |times: &[(bool, f64)], on: bool| {
+        let times: Vec<f64> = times.iter().filter(|t| t.0 == on).map(|t| t.1).collect();
+        count as f64 * times.len() as f64 / times.iter().sum::<f64>()
+    };
+    let rates = |name, times: &[(bool, f64)]| {
+        Figure::timed(name, rate(times, true), rate(times, false), Better::Higher)
+    };
+    let peak = |side: &Side| side.proxy.as_ref().map_or(0.0, |p| p.counts().peak_requests as f64);
+    let (on, off) = (peak(&pair.on), peak(&pair.off));
+    Ok(Measured {
+        timing: Some(turns.timing("s to save and load all", 1.0)),
+        figures: vec![
+            rates("saved/s", &saving),
+            rates("loaded/s", &loading),
+            Figure::new("requests under way at a time, at most", on, off, Better::Neither),
+        ],
+        notes: vec![format!(
+            "{count} episodes in one call, on {} cores; writes take turns at the database.",
+            std::thread::available_parallelism().map_or(1, usize::from)
+        )],
+    })
+}
+
 /// Bins of the count of requests: shorter than the waves that clients in step make.
 const BIN: Duration = Duration::from_millis(10);
 
@@ -293,9 +336,9 @@ pub(super) async fn jitter(bench: &Bench, row: &Row) -> Result<Measured> {
     Ok(Measured {
         timing: None,
         figures: vec![
-            Figure::new("peak requests/s while down", down_on, down_off, Better::Lower),
-            Figure::new("peak requests/s once back", back_on, back_off, Better::Lower),
-            Figure::new("failed calls", failed_on, failed_off, Better::Lower),
+            Figure::timed("peak requests/s while down", down_on, down_off, Better::Lower),
+            Figure::timed("peak requests/s once back", back_on, back_off, Better::Lower),
+            Figure::timed("failed calls", failed_on, failed_off, Better::Lower),
         ],
         notes: vec![
             "Peaks of any 10 ms. `memory-bench restart` does it with a server that is killed."

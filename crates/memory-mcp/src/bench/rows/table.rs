@@ -200,8 +200,9 @@ pub(crate) static ROWS: [Row; 20] = [
         // So that nothing but the work is under way at a time.
         both: &["cache.memory_bytes=0", "remote.warm_connections=0"],
         off: &["database.parallel_chunks=1"],
+        needs: Needs::Server,
         guards: &["a_thousand_episodes_are_saved_in_two_requests_and_read_in_chunks_side_by_side"],
-        measure: |bench, row| Box::pin(local::parallel(bench, row)),
+        measure: |bench, row| Box::pin(remote::parallel(bench, row)),
         ..PLAIN
     },
     Row {
