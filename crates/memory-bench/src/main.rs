@@ -11,7 +11,7 @@
 //!
 //! # Layout
 //!
-//! - [`process`], [`storage`], [`cache`]: the figures of `figures`
+//! - [`process`], [`storage`], [`cache`], [`hooks`]: the figures of `figures`
 //! - [`baseline`], [`floor`]: the ratios of `baseline`, on a file and on a server
 //! - [`formats`]: the table of `formats`, and the shipped dictionary
 //! - [`mod@scale`]: the measurements of `scale`
@@ -28,6 +28,7 @@ mod cache;
 mod figure;
 mod floor;
 mod formats;
+mod hooks;
 mod plot;
 mod process;
 mod remote;
@@ -89,6 +90,9 @@ struct Figures {
     /// The memory-mcp to measure; by default the one beside this program.
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
+    /// Measure the hooks alone: seconds.
+    #[arg(long)]
+    hooks: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -206,10 +210,16 @@ async fn figures(args: Figures) -> Result<()> {
     if !binary.is_file() {
         bail!("{} is missing; run `cargo build --release` first", binary.display());
     }
-    let mut figures = process::figures(&binary, &args.data).await?;
-    figures.extend(storage::figures().await?);
-    figures.extend(cache::from_file()?);
-    figures.extend(resident(&own)?);
+    let mut figures = match args.hooks {
+        true => Vec::new(),
+        false => process::figures(&binary, &args.data).await?,
+    };
+    figures.extend(hooks::figures(&binary, &args.data).await?);
+    if !args.hooks {
+        figures.extend(storage::figures().await?);
+        figures.extend(cache::from_file()?);
+        figures.extend(resident(&own)?);
+    }
     if args.json {
         println!("{}", figure::to_json(&figures)?);
     } else {

@@ -8,6 +8,7 @@
 //! - [`dashboard`]: what an operator sees in a browser, and the JSON behind it
 //! - [`eval`]: measurements of recall
 //! - [`http`]: MCP over HTTP: tokens, limits, connections
+//! - [`hook`]: what clients tell of their sessions, recorded without being asked
 //! - [`import`]: recorded runs of agents, in six formats, as episodes
 //! - [`mcp`]: the MCP server on stdin and stdout
 //! - [`telemetry`]: metrics, for Prometheus and OpenTelemetry
@@ -16,6 +17,7 @@ pub mod cli;
 pub mod config;
 pub mod dashboard;
 pub mod eval;
+pub mod hook;
 pub mod http;
 pub mod import;
 pub mod mcp;

@@ -17,7 +17,7 @@ const MERGE_TEXT: &str = "INSERT INTO episode_text (episode_text) VALUES ('optim
 /// A database that is worked on as a whole. Opening it changes nothing of it, not even an old schema.
 #[derive(Debug)]
 pub struct Maintenance {
-    transport: Transport,
+    pub(crate) transport: Transport,
     name: String,
     migrations: &'static [Migration],
 }

@@ -8,6 +8,7 @@
 //! - [`task_action`]: which calls changed something in the runs of one task
 //! - [`handoff`](mod@handoff): what whoever goes on with a running episode needs to know
 //! - [`playbook`](mod@playbook): what runs of one kind of task share
+//! - [`signals`]: what a session says about its outcome when nobody judged it
 //! - [`extract`](mod@extract): patterns and heuristics out of one episode
 
 pub mod extract;
@@ -16,6 +17,7 @@ pub mod lesson;
 pub mod playbook;
 pub mod reflect;
 pub mod reward;
+pub mod signals;
 pub mod signature;
 pub mod task_action;
 pub mod trace;
@@ -26,3 +28,4 @@ pub use lesson::{Evidence, Lesson, LessonKind, LessonStats, ScoredLesson};
 pub use playbook::{Playbook, playbook};
 pub use reflect::reflect;
 pub use reward::score;
+pub use signals::{is_nobodys_word, judged_by_signals};

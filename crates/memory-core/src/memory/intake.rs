@@ -140,12 +140,17 @@ fn is_unchanged(stored: &Episode, incoming: &Episode) -> bool {
     }
 }
 
-/// What a user said about an episode outlives a later import of the same, unjudged run.
+/// What a user or an agent said about an episode outlives a later import of the same run, which nobody
+/// judged.
 fn keep_judgement(stored: &Episode, incoming: &mut Episode) {
     let by_user = stored.reward.as_ref().is_some_and(|r| r.source == RewardSource::User);
-    if by_user {
+    let judged = |episode: &Episode| {
+        episode.outcome.as_ref().is_some_and(|outcome| !learning::is_nobodys_word(outcome))
+    };
+    if by_user || judged(stored) && !judged(incoming) {
         incoming.reward.clone_from(&stored.reward);
         incoming.outcome.clone_from(&stored.outcome);
+        incoming.ended_at = incoming.ended_at.or(stored.ended_at);
     }
     for (key, value) in &stored.metadata {
         incoming.metadata.entry(key.clone()).or_insert_with(|| value.clone());

@@ -4,12 +4,14 @@
 //!
 //! - `lifecycle`: start, log steps, complete
 //! - `intake`: episodes and records that come from files
+//! - `rate`: somebody's verdict on a completed episode
 //! - `recollect`: recall, feedback, forget
 //! - `attribution`: what was recalled for which episode, until its next write
 
 mod attribution;
 mod intake;
 mod lifecycle;
+mod rate;
 mod recollect;
 
 pub use intake::Intake;

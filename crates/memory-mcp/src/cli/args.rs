@@ -11,6 +11,7 @@ use memory_core::record::RecordKind;
 use memory_core::store::RelationKind;
 
 use super::filter::FilterArgs;
+use super::init::clients::{Client, Reach};
 use crate::config::Flags;
 
 /// Episodic memory for AI agents: what was tried, how it ended, what to do next time.
@@ -31,7 +32,7 @@ shows each and where it came from. Results go to stdout, everything else to stde
 
 Exit codes: 0 done; 1 the database, disk or system said no; 2 the command line, a setting or the
 input is wrong; 3 what was named does not exist; 4 an import left out something it could read; 5
-verify found damage; 130 stopped by Ctrl-C.";
+verify found damage or doctor a failure; 130 stopped by Ctrl-C.";
 
 /// Settings that every command takes.
 #[derive(Debug, Default, ClapArgs)]
@@ -92,6 +93,10 @@ pub enum Command {
     /// Tokens that open the HTTP server: make one, list them, revoke one
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Set up a client: the server, and for clients with hooks recording; takes it out again with --remove
+    Init(InitArgs),
+    /// Check this machine's setup and say what to do: database, cache, permissions, clients
+    Doctor,
     /// See it work: import sample runs into a temporary store and recall from them
     Quickstart,
     /// Take in recorded runs; running it again adds nothing twice
@@ -104,6 +109,8 @@ pub enum Command {
     List(ListArgs),
     /// Show one episode with its steps
     Show(ShowArgs),
+    /// Say how an episode went, in your own judgement; its lessons move with it
+    Rate(RateArgs),
     /// Note where a running episode stands, for whoever goes on
     Checkpoint(CheckpointArgs),
     /// Print what is needed to go on with a running episode
@@ -131,6 +138,8 @@ pub enum Command {
     /// Writes that a server does not have yet: list them, try refused ones again, drop them
     #[command(subcommand)]
     Outbox(OutboxCommand),
+    /// Record what a client tells on stdin; `init` sets it up. Always exits with 0
+    Hook(HookArgs),
     /// Measure recall: what it finds of what is known to be right
     #[command(subcommand)]
     Eval(EvalCommand),
@@ -138,6 +147,8 @@ pub enum Command {
     Bench(BenchArgs),
     /// Write a completion script for a shell to stdout
     Completions(CompletionsArgs),
+    /// Write the manual page to stdout, or one for every command into a directory
+    Man(ManArgs),
 }
 
 /// Arguments of `serve`.
@@ -180,6 +191,45 @@ pub struct TokenRevokeArgs {
     pub name: String,
 }
 
+/// Arguments of `init`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Running it again changes nothing. Everything else in a file stays as it is, comments included; the file as
+it was is kept beside it (.before-memory-mcp) until --remove. A file that cannot be edited safely is left
+alone, and what belongs there is printed. --project, --database, --data-dir and --config are handed on to
+what the client calls.")]
+pub struct InitArgs {
+    /// Which clients; without any, those that are found on this machine
+    #[arg(value_enum, value_name = "CLIENT")]
+    pub clients: Vec<Client>,
+    /// For whom
+    #[arg(long, value_enum, default_value = "user")]
+    pub scope: Reach,
+    /// What the server is called in the client
+    #[arg(long, default_value = "memory", value_name = "NAME")]
+    pub name: String,
+    /// The program that the client is to start; by default this one
+    #[arg(long, value_name = "PATH")]
+    pub program: Option<String>,
+    /// Set up the server alone, not what records by itself
+    #[arg(long)]
+    pub no_hooks: bool,
+    /// Show what would be changed, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Take out what was put in
+    #[arg(long)]
+    pub remove: bool,
+}
+
+/// Arguments of `man`.
+#[derive(Debug, ClapArgs)]
+pub struct ManArgs {
+    /// Write a page for every command into this directory
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}
+
 /// Arguments of `import`.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
@@ -189,8 +239,12 @@ reported with file and line and skipped; the rest goes in. Ctrl-C stops between 
 command again to go on.")]
 pub struct ImportArgs {
     /// Files, and folders with everything below them
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required_unless_present = "watch", value_name = "PATH")]
     pub paths: Vec<PathBuf>,
+    /// Go on: take in what is added and what grows, until Ctrl-C; without a path, the sessions of Claude
+    /// Code
+    #[arg(long)]
+    pub watch: bool,
 }
 
 /// Arguments of `export`.
@@ -258,6 +312,40 @@ pub struct CheckpointArgs {
     /// Where things stand, and what is next
     #[arg(required = true, value_name = "NOTE")]
     pub note: Vec<String>,
+}
+
+/// Arguments of `rate`.
+#[derive(Debug, ClapArgs)]
+pub struct RateArgs {
+    /// As `list` prints it, or `last` for what ended last
+    pub id: String,
+    /// How it went
+    #[arg(value_enum)]
+    pub rating: Rating,
+    /// Why; becomes the verdict
+    #[arg(value_name = "NOTE")]
+    pub note: Vec<String>,
+}
+
+/// A person's verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Rating {
+    /// The task was solved
+    Good,
+    /// It was not
+    Bad,
+}
+
+/// Arguments of `hook`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Events: session-start, user-prompt-submit, post-tool-use, post-tool-use-failure, stop, session-end; JSON
+as Claude Code gives it on stdin. Problems go to hooks.log in the data directory. MEMORY_MCP_HOOKS=off, or
+`hooks = false` in a project's .memory-mcp.toml, turns recording off.")]
+pub struct HookArgs {
+    /// The event; one that is not known is passed over
+    #[arg(value_name = "EVENT", default_value = "")]
+    pub event: String,
 }
 
 /// Arguments of `playbook`.

@@ -10,6 +10,8 @@ use super::Failure;
 use super::output::{self};
 use super::session::Session;
 use crate::config::Place;
+use crate::hook::Journal;
+use crate::hook::context::drop_kept;
 
 /// To be called when this process has let go of the database and the cache.
 pub(super) async fn run(ids: &[EpisodeId], session: &Session) -> Result<(), Failure> {
@@ -36,8 +38,18 @@ pub(super) async fn run(ids: &[EpisodeId], session: &Session) -> Result<(), Fail
         purged?;
     }
     drop_caches(&config.cache_dir())?;
+    drop_journals(ids, &Journal::in_data_dir(&config.data_dir))?;
     tell_what_stays(&place);
     Ok(())
+}
+
+/// What hooks recorded of them, and what sessions are told of earlier work.
+fn drop_journals(ids: &[EpisodeId], journal: &Journal) -> Result<(), Failure> {
+    let dropped = ids.iter().try_for_each(|id| journal.forget(*id));
+    dropped.and_then(|()| drop_kept(journal)).map_err(|e| {
+        Failure::failed(format!("{} cannot be purged: {e}", journal.dir().display()))
+            .hint("delete what is in it that belongs to the episode, and purge again")
+    })
 }
 
 /// Other processes go on with files that have no name any more, and that are gone with them.

@@ -18,8 +18,17 @@ const PREFIX: &str = "MEMORY_MCP_";
 /// The variable that names the settings file.
 const CONFIG_VARIABLE: &str = "MEMORY_MCP_CONFIG";
 
+/// The variable that turns recording by hooks off for what runs with it: `off`, `0`, `false` or `no`.
+pub const HOOKS_VARIABLE: &str = "MEMORY_MCP_HOOKS";
+
 /// The variable for what most people set, and the setting it means.
 const DATABASE_VARIABLE: (&str, &str) = ("MEMORY_MCP_DATABASE", "database.url");
+
+/// Where the system looks for programs.
+pub fn search_path() -> OsString {
+    let found = std::env::vars_os().find(|(name, _)| name == "PATH");
+    found.map(|(_, path)| path).unwrap_or_default()
+}
 
 /// What the settings are read from besides the command line, as seen when the process started.
 #[derive(Debug, Clone, Default)]
@@ -45,6 +54,21 @@ impl Surroundings {
             config_home: base.as_ref().map(BaseStrategy::config_dir),
             data_home: base.as_ref().map(BaseStrategy::data_dir),
         }
+    }
+}
+
+impl Surroundings {
+    /// True when the environment says that hooks are to do nothing.
+    pub fn hooks_off(&self) -> bool {
+        let word = self.variables.get(HOOKS_VARIABLE).and_then(|word| word.to_str());
+        word.is_some_and(|word| ["off", "0", "false", "no"].contains(&word.to_lowercase().trim()))
+    }
+
+    /// Where data is unless a setting says otherwise, also when the settings cannot be read.
+    pub fn default_data_dir(&self) -> PathBuf {
+        let named = self.variables.get(&variable_of("data_dir")).map(PathBuf::from);
+        let usual = || Some(self.data_home.as_ref()?.join("memory-mcp"));
+        named.or_else(usual).unwrap_or_default()
     }
 }
 
@@ -165,7 +189,7 @@ impl Layers {
             };
             if let Some(name) = names.iter().find(means) {
                 self.set_text(name, text, &format!("environment {variable}"))?;
-            } else if variable != CONFIG_VARIABLE {
+            } else if ![CONFIG_VARIABLE, HOOKS_VARIABLE].contains(&variable.as_str()) {
                 let meant =
                     variable.trim_start_matches(PREFIX).to_lowercase().replacen('_', ".", 1);
                 let near = nearest(&meant, names.iter().map(String::as_str));

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::http::Allowed;
 
-pub use layers::{Flags, Loaded, Setting, Surroundings, load};
+pub use layers::{Flags, HOOKS_VARIABLE, Loaded, Setting, Surroundings, load, search_path};
 pub use place::Place;
 pub use secret::AuthToken;
 pub use spelling::nearest;
@@ -73,6 +73,8 @@ pub struct Config {
     pub http: Http,
     /// Metrics to an OpenTelemetry collector.
     pub otel: Otel,
+    /// What clients' hooks record and are told.
+    pub hooks: Hooks,
 }
 
 /// How the log is written.
@@ -190,6 +192,17 @@ pub struct Cache {
     pub max_staleness_ms: u64,
     /// Keep results of queries until something is known to have changed.
     pub query_results: bool,
+}
+
+/// Settings of the hooks of clients.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Hooks {
+    /// False: nothing is recorded.
+    pub enabled: bool,
+    /// Tokens of what a session is told when it begins, and with its first prompt; 0: nothing.
+    pub context_tokens: usize,
+    /// How long a hook waits for the database, at most.
+    pub deadline_ms: u64,
 }
 
 /// Settings of the HTTP server.

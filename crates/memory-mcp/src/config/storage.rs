@@ -12,7 +12,9 @@ use memory_storage_turso::{
     BreakerConfig, DatabaseUrl, RemoteConfig, RetryConfig, TokenSource, TursoConfig,
 };
 
-use super::{AuthToken, Cache, Config, Database, Http, LogFormat, Otel, Place, Remote, Writes};
+use super::{
+    AuthToken, Cache, Config, Database, Hooks, Http, LogFormat, Otel, Place, Remote, Writes,
+};
 use crate::telemetry::Files;
 
 /// Name, in the data directory, of the file of writes that a server does not have yet.
@@ -78,6 +80,7 @@ impl Config {
                 metrics_need_token: true,
             },
             otel: Otel { endpoint: String::new(), interval_ms: 60_000 },
+            hooks: Hooks { enabled: true, context_tokens: 800, deadline_ms: 200 },
         }
     }
 

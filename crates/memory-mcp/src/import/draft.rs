@@ -7,6 +7,7 @@ use memory_core::episode::limits::{
     MAX_EPISODE_BYTES, MAX_FIELD_BYTES, MAX_METADATA_BYTES, MAX_NAME_BYTES, MAX_STEPS,
     MAX_TASK_BYTES, MAX_TEXT_BYTES,
 };
+use memory_core::learning::judged_by_signals;
 use memory_core::{
     Context, Episode, EpisodeId, MetadataValue, Outcome, OutcomeKind, RawJson, Reward,
     RewardSource, Source, Step, Timestamp,
@@ -314,6 +315,9 @@ impl Draft {
         episode.reward = self.reward;
         episode.metadata = self.metadata;
         let digest = digest_of(&episode)?;
+        if self.format == Format::ClaudeCode {
+            judge(&mut episode);
+        }
         // Neither the project nor the time of the import belongs to what the source says.
         episode.project.clone_from(&options.project);
         episode.started_at = self.started_at.unwrap_or(options.default_time);
@@ -390,6 +394,16 @@ impl Draft {
         let cleaned = self.clean(name.trim().to_owned());
         cut_with_ellipsis(cleaned, MAX_NAME_BYTES)
     }
+}
+
+/// Nobody judges a session, but it may tell itself how it ended. That follows from the rest, so it is no
+/// part of the digest.
+fn judge(episode: &mut Episode) {
+    let Some(mut told) = judged_by_signals(episode) else { return };
+    if let Some(outcome) = episode.outcome.as_ref().filter(|o| !o.verdict.is_empty()) {
+        told.verdict = format!("{}; {}", told.verdict, outcome.verdict);
+    }
+    episode.outcome = Some(told);
 }
 
 /// The line of a failed step's observation that says what went wrong: a traceback's last, else the

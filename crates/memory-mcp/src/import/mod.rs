@@ -17,12 +17,12 @@
 //! - one file per format: `tau_bench`, `intercode`, `swe_agent`, `claude_code`, `native`,
 //!   `mcp_memory`; `older`, rows of a database in the older layout
 
-mod chat;
-mod claude_code;
+pub(crate) mod chat;
+pub(crate) mod claude_code;
 mod detect;
-mod draft;
+pub(crate) mod draft;
 mod intercode;
-mod lenient;
+pub(crate) mod lenient;
 mod lines;
 mod mcp_memory;
 mod native;

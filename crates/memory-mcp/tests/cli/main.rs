@@ -4,6 +4,8 @@
 //! - `commands`: every command on a small memory
 //! - `settings`: where values come from, and what is said about wrong ones
 //! - `eval`: what recall brings, measured on recorded runs
+//! - `hooks`: sessions recorded by hooks, from a client's JSON to the next session
+//! - `hook_secrets`: none of what was planted is on disk
 //! - `import_export`: what goes in comes out
 //! - `bench`: every row of the benchmark, tiny
 //! - `bad_input`: clear errors, nothing lost
@@ -16,6 +18,7 @@
 //! - `credentials`: tokens and certificates, from the settings down to the server
 //! - `session`: a running `serve` and its one client
 //! - `older`: a database in the older layout, taken over
+//! - `setup`: setting up clients, checking the setup, watching, the manual page
 //! - `whole`: backups, restoring, schemas, purging
 #![expect(
     clippy::unwrap_used,
@@ -30,6 +33,8 @@ mod commands;
 mod credentials;
 mod eval;
 mod eval_retrieval;
+mod hook_secrets;
+mod hooks;
 mod import_export;
 mod older;
 mod processes;
@@ -37,6 +42,7 @@ mod recorded_runs;
 mod remote;
 mod session;
 mod settings;
+mod setup;
 mod verify;
 mod whole;
 mod work;

@@ -19,8 +19,13 @@ pub(crate) struct Session {
 impl Session {
     /// Starts the server with these settings, and shakes hands.
     pub(crate) fn start(world: &World, settings: &[&str]) -> Self {
+        Session::start_in(world, settings, &std::env::current_dir().unwrap())
+    }
+
+    /// The same, with its client in this directory.
+    pub(crate) fn start_in(world: &World, settings: &[&str], dir: &std::path::Path) -> Self {
         let mut command = world.command(&[&["serve"], settings].concat());
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).current_dir(dir);
         let log = world.path("serve.log");
         command.stderr(File::create(&log).unwrap());
         let mut serve = command.spawn().unwrap();

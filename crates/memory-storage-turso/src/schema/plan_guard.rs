@@ -12,36 +12,7 @@ use crate::config::TursoConfig;
 use crate::payload::Payloads;
 use crate::read::{activity, changes, counts, episodes, lessons, list, scan, search};
 use crate::transport::{LocalTransport, Transport};
-
-/// What may be scanned: it is as long as the question or the page, or an index made for it.
-const MAY_BE_SCANNED: &[&str] = &[
-    "SCAN j VIRTUAL TABLE",
-    "SCAN json_each VIRTUAL TABLE",
-    "SCAN episode_text VIRTUAL TABLE",
-    "SCAN CONSTANT ROW",
-    "SCAN page",
-    "SCAN candidates",
-    "SCAN chosen",
-    "SCAN found",
-    "SCAN v",
-    "SCAN 8-ROW VALUES CLAUSE",
-    "SCAN h",
-    "SCAN near",
-    "SCAN (subquery",
-    "SCAN above",
-    "SCAN earlier",
-    "SCAN asked",
-    "SCAN ranked",
-    "SCAN few",
-    "SCAN small",
-    "SCAN together",
-    "SCAN common",
-    "SCAN heavy",
-    "SCAN rare",
-    "SCAN tried",
-    "SCAN expression",
-    "SCAN m",
-];
+use crate::verify::quick::is_full_scan;
 
 async fn transport(directory: &tempfile::TempDir) -> Transport {
     let config = TursoConfig::at(directory.path().join("memory.db"));
@@ -84,10 +55,7 @@ async fn plan(transport: &Transport, statement: &Statement) -> Vec<String> {
 }
 
 fn full_scans(plan: &[String]) -> Vec<&String> {
-    plan.iter()
-        .filter(|step| step.contains("SCAN"))
-        .filter(|step| !MAY_BE_SCANNED.iter().any(|allowed| step.starts_with(allowed)))
-        .collect()
+    plan.iter().filter(|step| is_full_scan(step)).collect()
 }
 
 fn writes() -> Vec<Write> {

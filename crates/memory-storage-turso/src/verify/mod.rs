@@ -7,12 +7,14 @@
 //! - `engine`: the engine's own checks of its file and of the text index
 //! - `page`: episodes in the order of their rows, each with all that hangs on it
 //! - `compare`: one episode against what was drawn from it
+//! - `quick`: what can be told in a moment
 //! - `leftovers`: rows that belong to nothing, and the feed against what it tells of
 
 mod compare;
 mod engine;
 mod leftovers;
 mod page;
+pub(crate) mod quick;
 mod report;
 
 use memory_core::envelope::dictionary_of;

@@ -3,10 +3,12 @@
 //! One thread reads and puts batches together while the batch before is being written.
 //!
 //! - `batch`: the reading thread
+//! - `watch`: goes on until it is stopped
 //! - `tally`: what became of what was read, and its report
 
 mod batch;
 mod tally;
+mod watch;
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -26,6 +28,9 @@ pub(super) async fn run(
     session: &Session,
     out: &mut Output,
 ) -> Result<(), Failure> {
+    if args.watch {
+        return watch::run(args, memory, session, out).await;
+    }
     let plan = plan(&args.paths).map_err(|e| {
         let told = e.to_string();
         let failure = if e.path.exists() { Failure::usage(told) } else { Failure::not_found(told) };

@@ -139,6 +139,22 @@ impl FileTally {
         }
     }
 
+    /// True when everything was there already.
+    pub(super) fn changed_nothing(&self) -> bool {
+        let Counts { added, updated, other_records, refused, malformed, .. } = &self.counts;
+        added + updated + other_records + refused + malformed == 0
+    }
+
+    /// What went wrong.
+    pub(super) fn problems(&self) -> &[String] {
+        &self.problems
+    }
+
+    /// What became of it, in a line.
+    pub(super) fn line(&self) -> String {
+        format!("{}: {}", self.file, self.counts.sentence())
+    }
+
     pub(super) fn malformed(&mut self, malformed: &Malformed) {
         self.counts.malformed += 1;
         self.problem(malformed.to_string());

@@ -21,6 +21,8 @@ use std::sync::Arc;
 
 use self::entry::Head;
 use self::index::Index;
+pub(crate) use self::session::{AGENT, command_in, prompt_in};
+
 use self::session::SessionReader;
 use super::lines::LineReader;
 use super::reader::{Counted, Source, episode, malformed};
