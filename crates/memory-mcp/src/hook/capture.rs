@@ -8,14 +8,16 @@ use crate::import::claude_code::{AGENT, command_in, prompt_in};
 use crate::import::draft::{Draft, DraftStep};
 use crate::import::{Format, ImportOptions};
 
-/// The episode; `None` when nothing was asked and nothing done.
+/// The episode; `None` when nothing was asked and nothing done. `task`: what it began with, when that was
+/// recorded earlier.
 ///
 /// # Errors
 ///
 /// Why it cannot be one.
-pub(super) fn episode(recorded: &Recorded) -> Result<Option<Episode>, String> {
+pub(super) fn episode(recorded: &Recorded, task: &str) -> Result<Option<Episode>, String> {
     let place = &recorded.place;
     let mut draft = Draft::new(Format::ClaudeCode, place.session.clone());
+    draft.task = task.to_owned();
     let text = |text: &str| (!text.is_empty()).then(|| MetadataValue::Text(text.to_owned()));
     draft.note("session_id", text(&place.session));
     draft.note("cwd", text(&place.cwd));

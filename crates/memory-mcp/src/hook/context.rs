@@ -144,7 +144,7 @@ impl Pieces {
             let place = &recorded.place;
             let fits =
                 place.project == asked.project && (!asked.of_directory || place.root == root);
-            if let Ok(Some(mut episode)) = capture::episode(&recorded)
+            if let Ok(Some(mut episode)) = capture::episode(&recorded, "")
                 && fits
             {
                 if !recorded.ended() {

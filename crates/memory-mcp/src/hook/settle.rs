@@ -2,12 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
+use memory_core::learning::judged_by_signals;
 use memory_core::memory::Intake;
 use memory_core::record::Record;
 use memory_core::store::Scope;
-use memory_core::{Episode, EpisodeId, EpisodeStore, Error, Memory, Step, Timestamp};
+use memory_core::{
+    Episode, EpisodeId, EpisodeStore, Error, Memory, Outcome, OutcomeKind, Step, Timestamp,
+};
 
 use super::capture::{self, note_origin};
+use super::episode_of;
 use super::journal::{Found, Journal, Recorded};
 use crate::import::{Format, ImportItem, ImportOptions, Importer, plan};
 
@@ -145,12 +149,16 @@ async fn captured<S: EpisodeStore>(
     memory: &Memory<S>,
     recorded: &Recorded,
 ) -> Result<Option<Episode>, String> {
-    let Some(mut episode) = capture::episode(recorded)? else { return Ok(None) };
     if !recorded.place.resumed {
-        return Ok(Some(episode));
+        return capture::episode(recorded, "");
     }
-    let stored = memory.store().get(&Scope::All, &[episode.id]).await.map_err(|e| e.to_string())?;
-    let Some(stored) = stored.into_iter().next().flatten() else { return Ok(Some(episode)) };
+    let stored = memory.store().get(&Scope::All, &[episode_of(&recorded.place.session)]).await;
+    let Some(stored) = stored.map_err(|e| e.to_string())?.into_iter().next().flatten() else {
+        return capture::episode(recorded, "");
+    };
+    let Some(mut episode) = capture::episode(recorded, &stored.task_description)? else {
+        return Ok(None);
+    };
     let begins = episode.started_at;
     let mut steps: Vec<Step> =
         stored.steps.iter().filter(|step| step.at.is_none_or(|at| at < begins)).cloned().collect();
@@ -159,8 +167,10 @@ async fn captured<S: EpisodeStore>(
         step.number = u32::try_from(i + 1).unwrap_or(u32::MAX);
     }
     episode.steps = steps;
-    episode.task_description.clone_from(&stored.task_description);
     episode.started_at = stored.started_at;
+    // Signs may be in both parts.
+    let unjudged = || Outcome::new(OutcomeKind::Unjudged, "");
+    episode.outcome = Some(judged_by_signals(&episode).unwrap_or_else(unjudged));
     episode.validate().map_err(|e| e.to_string())?;
     Ok(Some(episode))
 }

@@ -410,10 +410,16 @@ fn judge(episode: &mut Episode) {
 /// first.
 pub(crate) fn error_line(observation: &str) -> Option<String> {
     const MAX_ERROR_BYTES: usize = 500;
-    let mut lines = observation.lines().map(str::trim).filter(|line| !line.is_empty());
+    let mut lines = observation.lines().map(str::trim).filter(|line| !line.is_empty()).peekable();
+    // Shells and clients begin with it; what went wrong comes after.
+    let says_little = |line: &&str| {
+        let code = line.strip_prefix("Exit code ");
+        code.is_some_and(|code| code.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let first = lines.next_if(says_little);
     let traceback = observation.contains("Traceback (most recent call last)");
     let line = if traceback { lines.next_back() } else { lines.next() };
-    line.map(|line| cut_with_ellipsis(line.to_owned(), MAX_ERROR_BYTES))
+    line.or(first).map(|line| cut_with_ellipsis(line.to_owned(), MAX_ERROR_BYTES))
 }
 
 /// What names a run by its content: the hex SHA-256 (first 16 bytes) of its parts and their

@@ -162,7 +162,8 @@ fn a_session_is_one_episode_with_its_steps_outcome_and_lesson_and_the_next_is_to
         ]
     );
     let failed = &episode["steps"][0];
-    assert_eq!((&failed["success"], &failed["error"]), (&false.into(), &"Exit code 101".into()));
+    let error = "error[E0433]: failed to resolve: use of `Clock`";
+    assert_eq!((&failed["success"], &failed["error"]), (&false.into(), &error.into()));
     assert_eq!(episode["outcome"]["kind"], "success");
     let verdict = episode["outcome"]["verdict"].as_str().unwrap();
     assert!(verdict.contains("the tests passed at the end, after a change"), "{verdict}");
@@ -251,9 +252,14 @@ fn a_rating_judges_an_unjudged_session_and_moves_its_lessons() {
     let client = Client::new(&world, "rated");
     client.hook("session-start", json!({ "source": "startup" }));
     client.hook("user-prompt-submit", json!({ "prompt": TASK }));
-    client.fails("npm run build", "Exit code 1\nMissing script: build");
-    client.tool("Bash", json!({ "command": "npm run" }), json!({ "stdout": "compile" }));
-    client.tool("Bash", json!({ "command": "npm run compile" }), json!({ "stdout": "done" }));
+    client.fails("npm run build", "Exit code 1\nerror TS2304: Cannot find name 'Clock'");
+    client.tool(
+        "Read",
+        json!({ "file_path": "src/login.ts" }),
+        json!({ "content": "new Clock()" }),
+    );
+    client.tool("Edit", json!({ "file_path": "src/login.ts" }), json!({ "filePath": "x" }));
+    client.tool("Bash", json!({ "command": "npm run build" }), json!({ "stdout": "done" }));
     client.ends();
     let id = world.id_of(TASK);
     let stats = |world: &World| {
