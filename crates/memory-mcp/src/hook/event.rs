@@ -202,7 +202,8 @@ fn step(input: &Input<'_>, kind: EventKind, at: Timestamp) -> Step {
         .filter(|raw| raw.get().len() <= 8 * SEEN_BYTES)
         .and_then(|raw| serde_json::from_str(raw.get()).ok())
         .unwrap_or_else(|| Value::String(input.tool_response.map_or("", |r| r.get()).to_owned()));
-    let said_failed = ["is_error", "interrupted"].iter().any(|key| response[*key] == true);
+    let said_failed =
+        ["is_error", "interrupted"].iter().any(|key| response.get(key) == Some(&Value::Bool(true)));
     let failed = kind == EventKind::PostToolUseFailure || said_failed;
     let error = input.error.to_text();
     let observation = if error.is_empty() { output(&response) } else { error };

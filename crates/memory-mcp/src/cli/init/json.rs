@@ -80,7 +80,9 @@ pub(super) fn with_hooks(text: &str, line: &str) -> Result<String, String> {
             .array_value_or_create(event)
             .ok_or_else(|| format!("`hooks.{event}` in it is no list"))?;
         let ours = own_hooks(&groups, kind);
-        let told = |node: &CstNode| node.to_serde_value().unwrap_or_default()["command"] == command;
+        let told = |node: &CstNode| {
+            command_in(&node.to_serde_value().unwrap_or_default()) == Some(&*command)
+        };
         if let [hook] = &*ours
             && told(hook)
         {
@@ -141,9 +143,13 @@ fn own_hooks(groups: &CstArray, kind: EventKind) -> Vec<CstNode> {
     hooks
         .filter(|hook| {
             let value = hook.to_serde_value().unwrap_or_default();
-            value["command"].as_str().is_some_and(|line| is_own_line(line, kind))
+            command_in(&value).is_some_and(|line| is_own_line(line, kind))
         })
         .collect()
+}
+
+fn command_in(hook: &Value) -> Option<&str> {
+    hook.get("command")?.as_str()
 }
 
 /// `'/opt/my tools/memory-mcp' --project shop hook stop`, by whichever version of us it was written.

@@ -112,6 +112,9 @@ fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
+/// A file's text, changed, or why that cannot be.
+type Rewrite = Box<dyn Fn(&str) -> Result<String, String>>;
+
 /// One file to be changed.
 struct Edit {
     client: Client,
@@ -119,8 +122,8 @@ struct Edit {
     path: PathBuf,
     snippet: String,
     /// The text with ours in it, and without.
-    with: Box<dyn Fn(&str) -> Result<String, String>>,
-    without: Box<dyn Fn(&str) -> Result<String, String>>,
+    with: Rewrite,
+    without: Rewrite,
     remove: bool,
 }
 

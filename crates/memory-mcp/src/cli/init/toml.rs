@@ -31,8 +31,9 @@ pub(super) fn with_server(
             return Ok(text.to_owned());
         }
     }
-    let command = entry["command"].as_str().unwrap_or_default();
-    let args = entry["args"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let command = entry.get("command").and_then(Value::as_str).unwrap_or_default();
+    let args =
+        entry.get("args").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
     let args: Array = args.collect();
     match servers.get_mut(name).and_then(Item::as_table_like_mut) {
         // What else the user set there stays.
@@ -83,9 +84,14 @@ fn same(there: &Item, entry: &Value) -> bool {
         .and_then(Item::as_array)
         .map(|args| args.iter().filter_map(toml_edit::Value::as_str).collect())
         .unwrap_or_default();
-    let wanted: Vec<&str> =
-        entry["args"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    program(there) == entry["command"].as_str() && args == wanted
+    let wanted: Vec<&str> = entry
+        .get("args")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    program(there) == entry.get("command").and_then(Value::as_str) && args == wanted
 }
 
 fn parse(text: &str) -> Result<DocumentMut, String> {
