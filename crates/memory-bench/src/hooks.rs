@@ -53,8 +53,9 @@ fn play(binary: &Path, data_dir: &Path, settings: &[String], place: &str) -> Res
     std::fs::create_dir_all(shop.join(".git"))?;
     for session in 0..SESSIONS {
         for ((_, times), (event, mut input)) in times.iter_mut().zip(events()) {
-            input["session_id"] = format!("{place} {session}").into();
-            input["cwd"] = shop.display().to_string().into();
+            let fields = input.as_object_mut().context("an event is an object")?;
+            fields.insert("session_id".into(), format!("{place} {session}").into());
+            fields.insert("cwd".into(), shop.display().to_string().into());
             let input = input.to_string();
             let mut command = Command::new(binary);
             command.args(["hook", event, "--data-dir"]).arg(data_dir).args(settings);
