@@ -6,8 +6,10 @@ use crate::licence::satisfied;
 use crate::{assert_none, output};
 
 /// External crates compiled into or for the binary on Linux: `cargo tree -p memory-mcp -e
-/// no-dev`. Raising it is a line in a review, with the reason for what came in.
-const MAX_DEPENDENCIES: usize = 245;
+/// no-dev`. Raising it is a line in a review, with the reason for what came in. 250: clients' files are
+/// edited with their comments kept (`jsonc-parser`, `toml_edit` with four of its own), and the manual
+/// page is made of the command line (`clap_mangen`, `roff`).
+const MAX_DEPENDENCIES: usize = 250;
 
 /// Licences that ask for no more than a notice. `CDLA-Permissive-2.0` is that of data (root
 /// certificates).
