@@ -15,7 +15,7 @@
 //! - [`envelope`]: the checksummed header in front of every stored payload
 //! - [`latency`]: durations of operations, as histograms
 //! - [`record`]: the export format, one JSON record a line
-//! - [`clock`], [`error`]
+//! - [`clock`], [`period`]: when, and stretches of time as people name them; [`error`]
 
 pub mod clock;
 pub mod condition;
@@ -25,6 +25,7 @@ pub mod error;
 pub mod latency;
 pub mod learning;
 pub mod memory;
+pub mod period;
 pub mod recall;
 pub mod record;
 pub mod redact;
