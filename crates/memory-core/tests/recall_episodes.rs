@@ -138,6 +138,46 @@ fn unrelated_and_common_words_recall_nothing() {
 }
 
 #[test]
+fn results_after_the_best_are_a_line_each() {
+    let long = format!("look around {}", "and around ".repeat(40));
+    let other = "Fix the flaky logout test in auth/session_test.py";
+    let index = with_background([
+        run("a", TASK, OutcomeKind::Success, &["rerun", "freeze the clock"]),
+        run("b", TASK, OutcomeKind::Failure, &[&long, "sleep longer"]),
+        run("c", other, OutcomeKind::Success, &[&long, &long]),
+    ]);
+    let (_, recall) = index.recall(TASK, 2000, &[], &|_| true);
+    let [best, failed, similar] = &recall.items[..] else { panic!("{recall:?}") };
+    assert_eq!(best.done, ["rerun", "freeze the clock"]);
+    assert_eq!((failed.task.as_str(), failed.done.len(), failed.lessons.len()), ("", 1, 0));
+    assert_eq!((similar.task.as_str(), similar.done.len()), (other, 1));
+    assert!(similar.done[0].chars().count() <= 100 && similar.why.starts_with("covers "));
+}
+
+#[test]
+fn a_run_from_the_time_that_the_query_speaks_of_comes_first() {
+    let at = |name: &str, days_ago: i64| {
+        let mut e = run(name, "Deploy the shop", OutcomeKind::Success, &[name]);
+        e.started_at = Timestamp(NOW.0 - days_ago * DAY);
+        e.ended_at = Some(e.started_at);
+        e
+    };
+    // The later one is better in every other respect.
+    let index = with_background([at("of last week", 7), rewarded(at("of today", 0), 1.0)]);
+    let first = |task: &str| {
+        let (_, recall) = index.recall(task, 2000, &[], &|_| true);
+        recall.items.first().map(|item| (item.done[0].clone(), item.why.clone())).unwrap()
+    };
+    assert_eq!(first("deploy the shop").0, "of today");
+    let (done, why) = first("How did we deploy the shop last week?");
+    assert_eq!(done, "of last week");
+    assert!(why.contains("from the time asked for: last week"), "{why}");
+    // A time that nothing is from changes nothing.
+    let (done, why) = first("deploy the shop before 1999-05");
+    assert!(done == "of today" && !why.contains("asked for"), "{why}");
+}
+
+#[test]
 fn equal_runs_are_one_result_with_a_count() {
     let index = with_background((0..5).map(|i| {
         run(&format!("same {i}"), TASK, OutcomeKind::Success, &["edit", "pytest  -k login"])

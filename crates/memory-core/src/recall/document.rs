@@ -40,6 +40,17 @@ impl Document {
     }
 }
 
+/// Everything of an episode that is searchable, as it was written.
+pub fn searchable_text(episode: &Episode) -> String {
+    [
+        episode.task_description.as_str(),
+        &context_text(episode),
+        &steps_text(episode, MAX_STEPS_BYTES),
+        &reflection_text(episode),
+    ]
+    .join("\n")
+}
+
 /// What is said about where the task took place.
 pub(super) fn context_text(episode: &Episode) -> String {
     let context = &episode.context;

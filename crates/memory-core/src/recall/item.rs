@@ -3,7 +3,7 @@
 use super::query::RecallItem;
 use super::rank::Ranked;
 use super::render::json_tokens;
-use crate::episode::OutcomeKind;
+use crate::episode::{Episode, OutcomeKind};
 use crate::learning::trace::{action_text, deciding_step, is_looking, one_line, telling_steps};
 
 /// Characters of an action that did not decide the run, and of one of the best result that changed
@@ -17,34 +17,34 @@ const LINE_CHARS: usize = 200;
 /// Lengths that are tried, in characters, for a deciding action that does not fit as a whole.
 const SHORTENED: [usize; 6] = [2000, 1000, 500, 240, 120, 60];
 
-/// Actions and lines of the best result, and of each that follows it.
+/// Actions and lines of the best result.
 const BEST_ACTIONS: usize = 5;
 const BEST_LINES: usize = 3;
-const OTHER_ACTIONS: usize = 2;
-const OTHER_LINES: usize = 1;
+
+/// Characters of the task and of the deciding action of a result after the best: a line that tells
+/// whether it is worth to be read by its id.
+const OTHER_TASK_CHARS: usize = 80;
+const OTHER_ACTION_CHARS: usize = 100;
 
 /// The item of a ranked episode in at most `allowance` tokens; `None` when not even its id fits.
 ///
 /// What matters most is put in first: the outcome, then the action that decided the run (of a
 /// success word for word, even if task and reason have to be shortened for it), then what to do
 /// next time, then other actions.
-pub(super) fn fit(ranked: &Ranked, place: usize, allowance: usize) -> Option<RecallItem> {
-    let (max_actions, max_lines) =
-        if place == 0 { (BEST_ACTIONS, BEST_LINES) } else { (OTHER_ACTIONS, OTHER_LINES) };
+pub(super) fn best(ranked: &Ranked, allowance: usize) -> Option<RecallItem> {
     let steps = &ranked.episode.steps;
     let deciding = deciding_step(&ranked.episode);
     let decision = deciding.and_then(|i| steps.get(i)).map(action_text);
     let mut item = with_decision(ranked, decision.as_deref(), allowance)?;
     let mut done: Vec<(usize, String)> =
         deciding.zip(item.done.first().cloned()).into_iter().collect();
-    add_lines(&mut item, ranked, max_lines, allowance);
+    add_lines(&mut item, ranked, BEST_LINES, allowance);
     let others = telling_steps(&ranked.episode).into_iter().filter(|i| Some(*i) != deciding);
     for (index, step) in others.filter_map(|i| Some((i, steps.get(i)?))) {
-        if done.len() >= max_actions {
+        if done.len() >= BEST_ACTIONS {
             break;
         }
-        let is_detailed = place == 0 && !is_looking(step);
-        let chars = if is_detailed { BEST_ACTION_CHARS } else { ACTION_CHARS };
+        let chars = if is_looking(step) { ACTION_CHARS } else { BEST_ACTION_CHARS };
         done.push((index, one_line(&action_text(step), chars)));
         done.sort_by_key(|&(i, _)| i);
         let before = std::mem::replace(&mut item.done, texts(&done));
@@ -54,6 +54,27 @@ pub(super) fn fit(ranked: &Ranked, place: usize, allowance: usize) -> Option<Rec
         }
     }
     Some(item)
+}
+
+/// The item of a ranked episode after the best: a line, to be expanded by its id.
+pub(super) fn other(ranked: &Ranked) -> RecallItem {
+    let episode = &ranked.episode;
+    let deciding = deciding_step(episode).and_then(|i| episode.steps.get(i));
+    let action = deciding.map(|step| one_line(&action_text(step), OTHER_ACTION_CHARS));
+    let task = if ranked.same_task { "" } else { &episode.task_description };
+    RecallItem {
+        id: episode.id,
+        task: one_line(task, OTHER_TASK_CHARS),
+        outcome: episode.state().to_owned(),
+        reward: reward(episode).filter(|score| {
+            // Told by the outcome.
+            *score != if episode.state() == "success" { 1.0 } else { 0.0 }
+        }),
+        done: action.into_iter().collect(),
+        lessons: Vec::new(),
+        why: ranked.why.first().cloned().unwrap_or_default(),
+        alike: u32::try_from(ranked.alike.len()).unwrap_or(u32::MAX),
+    }
 }
 
 fn texts(done: &[(usize, String)]) -> Vec<String> {
@@ -101,12 +122,17 @@ fn bare(ranked: &Ranked, head: &Head, action: Option<String>) -> RecallItem {
         id: episode.id,
         task: one_line(&episode.task_description, max),
         outcome: episode.state().to_owned(),
-        reward: episode.reward.as_ref().map(|r| (r.score * 1000.0).round() / 1000.0),
+        reward: reward(episode),
         done: action.into_iter().collect(),
         lessons: Vec::new(),
         why: one_line(&ranked.why.join("; "), head.why_chars),
         alike: u32::try_from(ranked.alike.len()).unwrap_or(u32::MAX),
     }
+}
+
+/// To three digits.
+fn reward(episode: &Episode) -> Option<f64> {
+    episode.reward.as_ref().map(|reward| (reward.score * 1000.0).round() / 1000.0)
 }
 
 /// Reflection lines, those for next time first, without what the actions say already.

@@ -54,12 +54,17 @@ pub(super) struct Credit {
 }
 
 impl Needed {
-    /// The terms of `task`; document frequencies from the search with the same terms.
-    pub(super) fn new(task: &str, found: &SearchResult) -> Self {
+    /// The terms of `task`; document frequencies from the search with the same terms. Those of
+    /// `aside`, a part of the task, need not be found.
+    pub(super) fn new(task: &str, found: &SearchResult, aside: &str) -> Self {
         let most = found.document_frequency.iter().copied().max().unwrap_or(0);
         let documents = found.documents.max(most).max(1) as f64;
         let words = query_terms(task);
-        let terms = needles(words.len(), documents, &found.document_frequency);
+        let mut terms = needles(words.len(), documents, &found.document_frequency);
+        let aside = query_terms(aside);
+        for (needle, _) in terms.iter_mut().zip(&words).filter(|(_, word)| aside.contains(word)) {
+            *needle = Needle { weight: 0.0, ln_chance: 0.0 };
+        }
         let mut entries = HashMap::new();
         for (term, word) in words.iter().enumerate() {
             entries.insert(word.clone(), Entry { term, exact: true });
@@ -155,12 +160,21 @@ impl Needed {
     }
 
     /// How many episodes, as a natural logarithm, would have as many of the query's words by
-    /// chance: their number, times the ways to choose the words, times the chance of each word.
-    /// The idea is that of the E-value in sequence search (Karlin and Altschul 1990). Synonyms do
-    /// not count, for it is not known how common they are.
+    /// chance: their number, times the ways to choose the words, times the chance of each word. One
+    /// for which a synonym was found counts like the word itself.
+    /// The idea is that of the E-value in sequence search (Karlin and Altschul 1990).
     pub(super) fn ln_chance(&self, credit: &[Credit]) -> f64 {
+        self.ln_chance_by(credit, |credit| !credit.is_none())
+    }
+
+    /// The same by the query's own words alone.
+    pub(super) fn ln_chance_of_own_words(&self, credit: &[Credit]) -> f64 {
+        self.ln_chance_by(credit, |credit| credit.exact)
+    }
+
+    fn ln_chance_by(&self, credit: &[Credit], counts: fn(Credit) -> bool) -> f64 {
         let chance = |unit: &Unit| {
-            let found = unit.terms.iter().filter(|i| credit.get(**i).is_some_and(|c| c.exact));
+            let found = unit.terms.iter().filter(|i| credit.get(**i).is_some_and(|c| counts(*c)));
             found.filter_map(|i| self.terms.get(*i)).map(|term| term.ln_chance).reduce(f64::min)
         };
         let found: Vec<f64> = self.units.iter().filter_map(chance).collect();

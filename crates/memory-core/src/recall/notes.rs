@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! worth = sum of w * tf * (k1 + 1) / (tf + k1 * (1 - b + b * length / mean length)) / sum of w
-//!       + 0.15 when the speaker is in the query + 0.08 when it tells the time or number asked for
+//!       + 0.25 when the speaker is in the query + 0.1 when it tells the time or number asked for
 //!       - 0.05 when it asks itself
 //!       + a part of the worth of what stands around it
 //! ```
@@ -22,17 +22,17 @@ use super::text::analyze;
 use crate::episode::{Episode, EpisodeId};
 use crate::store::SearchHit;
 
-const K1: f64 = 1.2;
+const K1: f64 = 0.8;
 const B: f64 = 0.15;
 
 /// What a synonym counts in a note: in so few words it is easily a coincidence.
 const SYNONYM: f64 = 0.4;
 
 /// Who is asked about speaks of it more often than the other one does.
-const SPEAKER: f64 = 0.15;
+const SPEAKER: f64 = 0.25;
 
 /// A time or a number where one is asked for.
-const TELLS: f64 = 0.08;
+const TELLS: f64 = 0.1;
 
 /// A question is seldom the answer to one.
 const ASKS: f64 = 0.05;

@@ -146,7 +146,8 @@ pub struct Recall {
 pub struct RecallItem {
     /// To read all of it.
     pub id: EpisodeId,
-    /// Its task, possibly shortened.
+    /// Its task, possibly shortened; empty where it is the query.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub task: String,
     /// `success`, `partial`, `failure`, ...
     pub outcome: String,
@@ -160,6 +161,7 @@ pub struct RecallItem {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lessons: Vec<String>,
     /// Why it was chosen.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub why: String,
     /// Other runs of the same task with the same actions, left out.
     #[serde(default, skip_serializing_if = "is_zero")]

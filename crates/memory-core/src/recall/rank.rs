@@ -13,6 +13,7 @@ use crate::clock::Timestamp;
 use crate::episode::{Episode, EpisodeId, OutcomeKind};
 use crate::learning::lesson::RECALLED_WEIGHT;
 use crate::learning::trace::action_text;
+use crate::period::{Named, Period};
 use crate::store::{Filter, SearchHit, SearchResult};
 
 /// Order of relevance: mostly what the task covers, then what all fields cover, how much else the
@@ -35,6 +36,9 @@ const RECENCY_HALF_LIFE_DAYS: f64 = 90.0;
 
 /// What unanimous feedback adds or takes.
 const FEEDBACK: f64 = 0.1;
+
+/// What being from the time that the query speaks of adds: a preference, no filter.
+const AS_ASKED: f64 = 0.1;
 
 /// A task this much less relevant than the best one is not worth its tokens ...
 const RELATIVE_CUT_OFF: f64 = 0.6;
@@ -110,24 +114,39 @@ pub struct Ranking {
 ///           + 0.3 * likeness of the wording + 0.1 * share in all fields, weighted
 ///           + 0.1 * focus + 0.1 * bm25 / best bm25 + 1 when the task is the query
 /// score     = relevance + 0.1 * quality + 0.03 * 0.5 ^ (age / 90 days) ± 0.1 * feedback
+///           + 0.1 when it is from the time that the query speaks of
 /// ```
 ///
+/// Where a query speaks of a time (`last week`, `before 2026-03`) and some candidate is from it, the
+/// words that name it are not looked for in the episodes.
+///
 /// Within a task: success, partial by reward, failure, unjudged, abstained, abandoned, running;
-/// the higher reward, then the later run first.
+/// what is from the time that is spoken of, then the higher reward, then the later run first.
 pub fn rank(query: &RecallQuery, candidates: &Candidates<'_>, now: Timestamp) -> Ranking {
-    let needed = Needed::new(&query.task, candidates.found);
     let hits: HashMap<EpisodeId, &SearchHit> =
         candidates.found.hits.iter().map(|hit| (hit.id, hit)).collect();
     let with_running = query.filter.states.iter().any(|state| state == "running");
-    let eligible = candidates.episodes.iter().filter(|episode| {
-        let is_wrong = hits.get(&episode.id).is_some_and(|hit| hit.feedback.wrong > 0);
-        !is_wrong && (with_running || !episode.is_running())
-    });
+    let eligible: Vec<&Arc<Episode>> = candidates
+        .episodes
+        .iter()
+        .filter(|episode| {
+            let is_wrong = hits.get(&episode.id).is_some_and(|hit| hit.feedback.wrong > 0);
+            !is_wrong && (with_running || !episode.is_running())
+        })
+        .collect();
+    let spoken_of = Period::named_in(&query.task, now);
+    let asked = spoken_of.as_ref().filter(|named| eligible.iter().any(|e| is_from(e, named)));
+    let phrase = asked.map_or("", |named| named.phrase.as_str());
+    let needed = Needed::new(&query.task, candidates.found, phrase);
     let best = hits.values().map(|hit| hit.score).fold(f64::MIN_POSITIVE, f64::max);
     let mut scored: Vec<Scored> = eligible
+        .into_iter()
         .map(|episode| {
             let matched = Match::of(episode, &needed);
-            Scored::new(episode, matched, hits.get(&episode.id).copied(), best, now)
+            let mut one = Scored::new(episode, matched, hits.get(&episode.id).copied(), best, now);
+            one.as_asked = asked.filter(|named| is_from(episode, named)).map(|n| n.phrase.clone());
+            one.score += if one.as_asked.is_some() { AS_ASKED } else { 0.0 };
+            one
         })
         .collect();
     weigh_notes(query, &needed, &hits, &mut scored);
@@ -136,12 +155,17 @@ pub fn rank(query: &RecallQuery, candidates: &Candidates<'_>, now: Timestamp) ->
     scored.retain(|s| !is_filtered || hits.contains_key(&s.episode.id));
     scored.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.episode.id.cmp(&b.episode.id)));
     let order: Vec<EpisodeId> = scored.iter().map(|s| s.episode.id).collect();
+    let then = match spoken_of {
+        Some(_) => "; a listing with since and until shows all of a time",
+        None => "",
+    };
     if order.is_empty() {
-        return nothing(order, "no episode shares a word with the query");
+        return nothing(order, &format!("no episode shares a word with the query{then}"));
     }
     scored.retain(|s| s.matched.is_relevant);
     if scored.is_empty() {
-        return nothing(order, "no episode covers enough of what the query is about");
+        let reason = "no episode covers enough of what the query is about";
+        return nothing(order, &format!("{reason}{then}"));
     }
     let mut results = select(groups(scored));
     results.truncate(query.limit);
@@ -161,11 +185,19 @@ fn weigh_notes(
         .map(|s| (&s.episode, s.matched.analyzed.as_str()))
         .collect();
     let worth = worth(&query.task, needed, &notes, hits);
+    let matches = scored.iter().filter(|s| is_note(&s.episode)).zip(&worth);
+    let any = matches.into_iter().any(|(s, worth)| s.matched.is_relevant_note(*worth));
     for (scored, worth) in scored.iter_mut().filter(|s| is_note(&s.episode)).zip(worth) {
         let same_task = if scored.matched.same_task { SAME_TASK } else { 0.0 };
         scored.score += worth + same_task - scored.relevance;
         scored.relevance = worth + same_task;
+        scored.matched.is_relevant = any;
     }
+}
+
+/// True for an episode that went on in the time that is spoken of.
+fn is_from(episode: &Episode, named: &Named) -> bool {
+    named.period.meets(episode.started_at, episode.ended_at.unwrap_or(episode.started_at))
 }
 
 fn nothing(order: Vec<EpisodeId>, reason: &str) -> Ranking {
@@ -177,6 +209,8 @@ struct Scored {
     matched: Match,
     relevance: f64,
     score: f64,
+    /// The words of the query for the time that it is from.
+    as_asked: Option<String>,
     alike: Vec<EpisodeId>,
 }
 
@@ -200,7 +234,14 @@ impl Scored {
             + QUALITY * quality(episode)
             + RECENCY * recency(episode, now)
             + FEEDBACK * feedback(said);
-        Scored { episode: episode.clone(), matched, relevance, score, alike: Vec::new() }
+        Scored {
+            episode: episode.clone(),
+            matched,
+            relevance,
+            score,
+            as_asked: None,
+            alike: Vec::new(),
+        }
     }
 }
 
@@ -267,6 +308,7 @@ fn groups(scored: Vec<Scored>) -> Vec<Group> {
                     |s: &Scored| (class(&s.episode), Reverse(s.episode.started_at), s.episode.id);
                 class(&a.episode)
                     .cmp(&class(&b.episode))
+                    .then(b.as_asked.is_some().cmp(&a.as_asked.is_some()))
                     .then(reward(&b.episode).total_cmp(&reward(&a.episode)))
                     .then(b.score.total_cmp(&a.score))
                     .then(key(a).cmp(&key(b)))
@@ -341,6 +383,7 @@ fn ranked(run: Scored) -> Ranked {
         let percent = (100.0 * run.matched.coverage).round();
         why.push(format!("covers {percent}% of the query ({})", words.join(", ")));
     }
+    why.extend(run.as_asked.map(|phrase| format!("from the time asked for: {phrase}")));
     why.push(
         match class(&run.episode) {
             0 => "solved",

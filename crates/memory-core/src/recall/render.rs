@@ -20,6 +20,9 @@ const TASK_ACTIONS_SHARE: f64 = 0.5;
 /// Share of the budget for other lessons.
 const LESSONS_SHARE: f64 = 0.2;
 
+/// Share of the budget for results after the best, a line each.
+const OTHERS_SHARE: f64 = 0.2;
+
 /// Other lessons of one answer.
 const MAX_LESSONS: usize = 3;
 
@@ -57,11 +60,15 @@ pub fn render(
             true => BEST_SHARE,
             false => 1.0,
         };
-        budget.add(&mut recall.items, item::fit(best, 0, budget.share(share)));
+        budget.add(&mut recall.items, item::best(best, budget.share(share)));
         if !recall.items.is_empty() {
             add_lessons(&mut recall, &mut budget, query.budget_tokens, lessons);
-            for (place, other) in others.iter().enumerate() {
-                budget.add(&mut recall.items, item::fit(other, place + 1, budget.share(1.0)));
+            let left = ((query.budget_tokens as f64 * OTHERS_SHARE) as usize)
+                .max(RecallQuery::MIN_BUDGET_TOKENS)
+                .min(budget.left);
+            let mut budget = Budget { left };
+            for other in others {
+                budget.add(&mut recall.items, Some(item::other(other)));
             }
         }
     }

@@ -11,9 +11,9 @@ use crate::episode::{Episode, EpisodeId};
 use crate::store::SearchHit;
 
 /// Parts of a neighbour's worth: an answer comes after its question.
-const BEFORE: f64 = 0.3;
+const BEFORE: f64 = 0.25;
 const AFTER: f64 = 0.2;
-const TWO_BEFORE: f64 = 0.2;
+const TWO_BEFORE: f64 = 0.15;
 const TWO_AFTER: f64 = 0.1;
 
 /// What each of `episodes` is lent, by the worth of those near it.

@@ -513,6 +513,8 @@ pub enum EvalCommand {
     Lessons(EvalLessonsArgs),
     /// Is a task that another agent solved found, with what solved it?
     Outcomes(EvalOutcomesArgs),
+    /// Does recall say that nothing is relevant to queries of unrelated words?
+    Precision(EvalPrecisionArgs),
     /// How high questions rank the items that answer them, beside plain full text
     Retrieval(EvalRetrievalArgs),
 }
@@ -529,6 +531,9 @@ pub struct EvalLessonsArgs {
     /// Tokens of each answer at most
     #[arg(long, default_value_t = RecallQuery::DEFAULT_BUDGET_TOKENS, value_name = "N")]
     pub budget_tokens: usize,
+    /// A plot beside the table.
+    #[command(flatten)]
+    pub plot: PlotArgs,
 }
 
 /// Arguments of `eval outcomes`.
@@ -546,6 +551,9 @@ pub struct EvalOutcomesArgs {
     /// Tokens of each answer at most
     #[arg(long, default_value_t = RecallQuery::DEFAULT_BUDGET_TOKENS, value_name = "N")]
     pub budget_tokens: usize,
+    /// A plot beside the table.
+    #[command(flatten)]
+    pub plot: PlotArgs,
 }
 
 /// Arguments of `eval retrieval`.
@@ -561,6 +569,40 @@ pub struct EvalRetrievalArgs {
     /// What is asked, and the items that answer it
     #[arg(long, value_name = "QUESTIONS")]
     pub questions: PathBuf,
+    /// A plot beside the table.
+    #[command(flatten)]
+    pub plot: PlotArgs,
+}
+
+/// Arguments of `eval precision`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Without files, words are drawn from your own memory, which is only read; --project names one project.
+With files, from these in a temporary store. The same seed asks the same queries.")]
+pub struct EvalPrecisionArgs {
+    /// Recorded runs, such as InterCode or tau-bench results
+    #[arg(value_name = "FILE")]
+    pub paths: Vec<PathBuf>,
+    /// Items as `eval retrieval` takes them, instead of runs
+    #[arg(long, value_name = "ITEMS", conflicts_with = "paths")]
+    pub items: Option<PathBuf>,
+    /// How many to ask
+    #[arg(long, default_value_t = 200, value_name = "N")]
+    pub queries: usize,
+    /// Which ones
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub seed: u64,
+    /// A plot beside the table.
+    #[command(flatten)]
+    pub plot: PlotArgs,
+}
+
+/// A plot of what was measured.
+#[derive(Debug, Default, ClapArgs)]
+pub struct PlotArgs {
+    /// Draw it too, as SVG
+    #[arg(long, value_name = "FILE.svg")]
+    pub plot: Option<PathBuf>,
 }
 
 /// Arguments of `bench`.

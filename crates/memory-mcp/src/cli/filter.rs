@@ -1,10 +1,8 @@
 //! Filters as they are typed.
 
 use clap::Args as ClapArgs;
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
-use jiff::{Span, SpanRelativeTo};
 use memory_core::error::excerpt;
+use memory_core::period::Period;
 use memory_core::store::Filter;
 use memory_core::{Condition, Error, OutcomeKind, Timestamp};
 
@@ -29,7 +27,7 @@ pub struct FilterArgs {
     /// Only with at least this reward, 0 to 1
     #[arg(long, value_name = "SCORE")]
     pub min_reward: Option<f64>,
-    /// Only begun at or after this time: 2026-03-01, 2026-03-01T12:00:00Z, or 7d ago as `7d`
+    /// Only begun at or after this time: 2026-03-01, 7d (ago), yesterday, last week, 2026-03
     #[arg(long, value_name = "WHEN")]
     pub since: Option<String>,
     /// Only begun before this time
@@ -90,22 +88,12 @@ fn state(text: &str) -> Result<String, Failure> {
     Ok(text.to_owned())
 }
 
-/// A time: RFC 3339, a date (its beginning in UTC), or how long ago (`7d`, `36h`, `2 weeks`).
+/// A time: RFC 3339, the beginning of a period (`2026-03`, `last week`), or how long ago (`7d`).
 fn moment(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
-    if let Ok(time) = text.parse() {
-        return Ok(time);
-    }
-    let midnight = text.parse::<Date>().and_then(|date| date.to_zoned(TimeZone::UTC));
-    if let Ok(midnight) = midnight {
-        return Ok(Timestamp(midnight.timestamp().as_microsecond()));
-    }
-    let ago = text.parse::<Span>().ok().map(Span::abs);
-    let ago = ago.and_then(|s| s.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
-    match ago.and_then(|d| i64::try_from(d.as_micros()).ok()) {
-        Some(microseconds) => Ok(Timestamp(now.0.saturating_sub(microseconds))),
-        None => Err(Failure::usage(format!("\"{}\" is no time", excerpt(text)))
-            .hint("write 2026-03-01, 2026-03-01T12:00:00Z, or how long ago: 7d, 36h")),
-    }
+    Period::parse(text, now).map(|period| period.since).ok_or_else(|| {
+        Failure::usage(format!("\"{}\" is no time", excerpt(text)))
+            .hint("write 2026-03-01, 2026-03-01T12:00:00Z, how long ago (7d, 36h), or yesterday, last week, 2026-03")
+    })
 }
 
 #[cfg(test)]
@@ -119,6 +107,8 @@ mod tests {
         let iso = |text| moment(text, NOW).unwrap().to_string();
         assert_eq!(iso("2026-03-01"), "2026-03-01T00:00:00Z");
         assert_eq!(iso("2026-03-01T12:00:00+02:00"), "2026-03-01T10:00:00Z");
+        assert_eq!(iso("2001-09"), "2001-09-01T00:00:00Z");
+        assert_eq!(iso("yesterday"), "2001-09-08T00:00:00Z");
         assert_eq!(moment("7d", NOW).unwrap().0, NOW.0 - 7 * 86_400_000_000);
         assert_eq!(moment("36h", NOW).unwrap().0, NOW.0 - 36 * 3_600_000_000);
         assert_eq!(moment("2 weeks", NOW).unwrap().0, NOW.0 - 14 * 86_400_000_000);

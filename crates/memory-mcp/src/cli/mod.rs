@@ -122,7 +122,7 @@ async fn dispatch(command: Command, session: &Session, out: &mut Output) -> Resu
         Command::Doctor => return doctor::run(session, out).await,
         Command::Quickstart => return quickstart::run(out).await,
         Command::Bench(args) => return bench::run(&args, session, out).await,
-        Command::Eval(command) => return eval::run(&command, out).await,
+        Command::Eval(command) => return eval::run(&command, session, out).await,
         Command::Token(command) => return token::run(&command, session, out),
         Command::Copy(args) => return copy::run(&args, session, out).await,
         Command::Forget(args) => return forget_all(&args, session, out).await,

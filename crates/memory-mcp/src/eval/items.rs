@@ -137,10 +137,9 @@ impl Data {
             if raw.query.trim().is_empty() {
                 return Err("query: is empty; the question is left out".into());
             }
-            let group = places.get(&name).map(|place| (*place, &seen));
-            let unknown = |id: &&String| {
-                group.is_none_or(|(place, seen)| !seen.contains(&(place, (*id).clone())))
-            };
+            let place = data.place_of_question(&places, &seen, &name, &relevant);
+            let unknown =
+                |id: &&String| place.is_none_or(|place| !seen.contains(&(place, (*id).clone())));
             let missing: Vec<&String> = relevant.iter().filter(unknown).collect();
             if missing.len() == relevant.len() {
                 let of = excerpt(&name);
@@ -152,7 +151,7 @@ impl Data {
                 let shown = excerpt(id);
                 format!("relevant_ids: \"{shown}\" is no item of the group; it counts as not found")
             });
-            if let Some(group) = places.get(&name).and_then(|place| data.groups.get_mut(*place)) {
+            if let Some(group) = place.and_then(|place| data.groups.get_mut(place)) {
                 group.questions.push(Question { query: raw.query, relevant });
             }
             problem.map_or(Ok(()), Err)
@@ -181,6 +180,27 @@ impl Data {
             }
         }
         Ok(())
+    }
+
+    /// Which group a question is about: the one that it names; without a name the only one there is,
+    /// or the only one with these items.
+    fn place_of_question(
+        &self,
+        places: &HashMap<String, usize>,
+        seen: &HashSet<(usize, String)>,
+        name: &str,
+        relevant: &HashSet<String>,
+    ) -> Option<usize> {
+        if let Some(place) = places.get(name) {
+            return Some(*place);
+        }
+        if self.groups.len() == 1 {
+            return Some(0);
+        }
+        let has_all =
+            |place: &usize| relevant.iter().all(|id| seen.contains(&(*place, id.clone())));
+        let mut fitting = (0..self.groups.len()).filter(has_all);
+        fitting.next().filter(|_| name.is_empty() && fitting.next().is_none())
     }
 
     fn place(&mut self, places: &mut HashMap<String, usize>, name: String) -> usize {
@@ -265,6 +285,29 @@ mod tests {
             data.bad.iter().map(|bad| (bad.file.as_str(), bad.line)).collect();
         let (i, q) = ("items", "questions");
         assert_eq!(lines, [(i, 2), (i, 4), (i, 5), (i, 6), (q, 2), (q, 3), (q, 4)]);
+    }
+
+    #[test]
+    fn a_question_without_a_group_is_about_the_one_that_has_its_items() {
+        let of_two = "{\"text\":\"x\",\"group\":1,\"id\":1}\n{\"group\":\"2\",\"id\":\"b\",\"text\":\"y\"}\n\
+                      {\"group\":\"2\",\"id\":1,\"text\":\"z\"}";
+        let questions = "{\"relevant_ids\":[\"b\",1],\"query\":\"both?\"}\n\
+                         {\"query\":\"either?\",\"relevant_ids\":[\"1\"]}\n\
+                         {\"query\":\"named?\",\"relevant_ids\":[\"1\"],\"group\":1}";
+        let data = read(of_two, questions);
+        let asked: Vec<Vec<&str>> = data
+            .groups
+            .iter()
+            .map(|group| group.questions.iter().map(|q| q.query.as_str()).collect())
+            .collect();
+        assert_eq!(asked, [vec!["named?"], vec!["both?"]]);
+        assert_eq!(data.bad.len(), 1, "{:?}", data.bad);
+
+        let of_one = read(
+            "{\"id\":1,\"text\":\"x\"}",
+            "{\"query\":\"x?\",\"relevant_ids\":[1],\"group\":\"g\"}",
+        );
+        assert_eq!((of_one.groups[0].questions.len(), of_one.bad.len()), (1, 0));
     }
 
     #[test]

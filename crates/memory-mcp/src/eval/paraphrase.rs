@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 
+use super::random::Random;
+
 /// A word and what is put in its place, a pair a line. Recall has a list of its own.
 const WORDS: &str = include_str!("paraphrase.txt");
 
 /// Says texts otherwise; the same seed, the same words.
 pub struct Paraphraser {
     words: HashMap<&'static str, &'static str>,
-    state: u64,
+    random: Random,
 }
 
 impl Paraphraser {
@@ -16,12 +18,13 @@ impl Paraphraser {
     pub fn new(seed: u64) -> Self {
         let pairs = WORDS.lines().filter(|line| !line.starts_with('#'));
         let words = pairs.filter_map(|line| line.split_once(' ')).collect();
-        Paraphraser { words, state: seed }
+        Paraphraser { words, random: Random::new(seed) }
     }
 
     /// `text` without about a third of its words, those of the list replaced. Never empty.
     pub fn say(&mut self, text: &str) -> String {
-        let kept: Vec<&str> = text.split_whitespace().filter(|_| self.below(3) > 0).collect();
+        let kept: Vec<&str> =
+            text.split_whitespace().filter(|_| self.random.below(3) > 0).collect();
         if kept.is_empty() {
             return text.to_owned();
         }
@@ -30,14 +33,6 @@ impl Paraphraser {
             self.words.get(bare.as_str()).copied().unwrap_or(word)
         });
         said.collect::<Vec<_>>().join(" ")
-    }
-
-    /// SplitMix64 (Steele, Lea and Flood 2014).
-    fn below(&mut self, end: u64) -> u64 {
-        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let z = (self.state ^ (self.state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % end
     }
 }
 

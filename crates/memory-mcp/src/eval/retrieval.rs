@@ -83,12 +83,24 @@ impl Bench {
     /// Asks a question of a group.
     pub async fn ask(&self, query: &str, number: usize) -> Result<Found> {
         let begun = Instant::now();
-        let mut query = RecallQuery::new(query, Scope::Project(project(number)));
+        let mut query = RecallQuery::new(query, Self::scope(number));
         query.limit = RecallQuery::MAX_LIMIT;
         let ranking = self.memory.ranking(&query).await?;
         let took = begun.elapsed();
         let places = ranking.order.iter().take(DEPTH).map(|id| place_in(*id)).collect();
         Ok(Found { places, nothing_relevant: ranking.nothing_relevant.is_some(), took })
+    }
+
+    /// Where the items of a group are.
+    pub fn scope(number: usize) -> Scope {
+        Scope::Project(project(number))
+    }
+
+    /// The items of a group as they were taken in.
+    pub fn episodes(&self, group: &Group, number: usize) -> Vec<Episode> {
+        let times = times(&group.items, self.memory.now());
+        let places = group.items.iter().zip(times).enumerate();
+        places.map(|(place, (item, at))| episode(item, place, at, number)).collect()
     }
 
     /// Closes the store and removes it.

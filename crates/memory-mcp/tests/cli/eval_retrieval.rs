@@ -3,6 +3,7 @@
 use memory_testkit::conversations::{Set, conversations};
 use serde_json::{Value, json};
 
+use super::recorded_runs::recorded;
 use super::world::{World, lines, text};
 
 fn as_lines<T: serde::Serialize>(all: &[T]) -> String {
@@ -60,4 +61,47 @@ fn a_file_that_is_not_there_is_named() {
     let ran = world.run(&["eval", "retrieval", "--items", "no.jsonl", "--questions", "no.jsonl"]);
     assert_eq!(ran.code, Some(3));
     assert!(ran.stderr.contains("no.jsonl"), "{}", ran.stderr);
+}
+
+/// Of 200 queries, 180 must find nothing.
+fn is_precise(report: &Value) {
+    println!("{}", report["by_words"]);
+    assert_eq!(report["queries"], 200);
+    let nothing = report["nothing_relevant"].as_f64().unwrap();
+    assert!(nothing >= 0.9, "{nothing}\n{report:#}");
+}
+
+#[test]
+fn words_of_unrelated_turns_and_runs_recall_nothing() {
+    let world = World::new();
+    let (items, _) = conversations(Set::Development);
+    let items = world.write("items.jsonl", &as_lines(&items));
+    let plot = world.path("precision.svg");
+    let arguments = ["eval", "precision", "--items", text(&items), "--plot", text(&plot)];
+    let report = world.json(&arguments);
+    is_precise(&report);
+    assert_eq!(report, world.json(&arguments), "the same seed asks the same");
+    let plot = std::fs::read_to_string(plot).unwrap();
+    assert!(plot.starts_with("<svg ") && plot.contains("share of queries"), "{plot}");
+
+    let Some(folder) = recorded("intercode") else { return };
+    is_precise(&world.json(&["eval", "precision", text(&folder.join("bash"))]));
+}
+
+#[test]
+fn precision_is_measured_on_ones_own_memory_without_writing_to_it() {
+    let world = World::new();
+    world.run(&["eval", "precision"]).failed(2).says("too few words");
+    let (items, _) = conversations(Set::Development);
+    let notes: Vec<Value> = items
+        .iter()
+        .take(120)
+        .map(|item| json!({ "query": item.text, "turn_history": { "actions": ["note it"] } }))
+        .collect();
+    let runs = world.write("runs.json", &Value::from(notes).to_string());
+    world.run(&["import", text(&runs)]).done();
+    let before = world.json(&["stats"])["episodes"].clone();
+    let report = world.json(&["eval", "precision", "--queries", "50"]);
+    assert_eq!((&report["queries"], &report["episodes"]), (&json!(50), &json!(120)));
+    assert_eq!(before, world.json(&["stats"])["episodes"]);
 }

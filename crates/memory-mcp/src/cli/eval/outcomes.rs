@@ -4,10 +4,15 @@ use memory_core::{Clock as _, SystemClock};
 use serde::Serialize;
 use serde_json::json;
 
+use super::plot;
 use crate::cli::args::EvalOutcomesArgs;
 use crate::cli::output::{self, DIM, Output, TITLE, paint, wrap};
 use crate::cli::{Failure, progress};
 use crate::eval::outcomes::{Tally, agents, leave_out};
+use crate::eval::plot::{Bars, Row as Bar};
+
+/// What is aimed at, exact and paraphrased: a solved run first, its action shown.
+const TARGETS: [(f64, f64); 2] = [(0.95, 0.9), (0.8, 0.75)];
 
 /// One wording over all agents.
 #[derive(Serialize)]
@@ -45,6 +50,7 @@ pub(super) async fn run(args: &EvalOutcomesArgs, out: &mut Output) -> Result<(),
     done?;
     let rows = ["exact", "paraphrase"].into_iter().zip(total).map(|(name, tally)| row(name, tally));
     let rows: Vec<Row> = rows.collect();
+    plot::write(args.plot.plot.as_deref(), || bars(&rows))?;
     if out.is_json() {
         let budget = args.budget_tokens;
         return out.json(&json!({ "runs": runs, "budget_tokens": budget, "wordings": rows }));
@@ -62,6 +68,23 @@ fn row(wording: &'static str, mut tally: Tally) -> Row {
         action_shown: share(tally.action_shown),
         median_tokens: tally.tokens.get(tally.tokens.len() / 2).copied().unwrap_or(0),
         most_tokens: tally.tokens.last().copied().unwrap_or(0),
+    }
+}
+
+fn bars(rows: &[Row]) -> Bars<'static> {
+    let bar =
+        |label: String, share, target| Bar { label, shares: vec![share], target: Some(target) };
+    let bars = rows.iter().zip(TARGETS).flat_map(|(row, (first, action))| {
+        [
+            bar(format!("{}: solved first", row.wording), row.solved_first, first),
+            bar(format!("{}: action shown", row.wording), row.action_shown, action),
+        ]
+    });
+    Bars {
+        title: "Tasks that another agent solved",
+        unit: "share of the tasks asked for",
+        series: &["recall"],
+        rows: bars.collect(),
     }
 }
 

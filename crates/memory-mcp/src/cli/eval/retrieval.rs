@@ -7,12 +7,14 @@ use std::path::Path;
 use memory_core::error::excerpt;
 use serde::Serialize;
 
+use super::plot;
 use crate::cli::args::EvalRetrievalArgs;
 use crate::cli::output::{DIM, GOOD, Output, TITLE, paint, warn};
 use crate::cli::{Failure, progress};
 use crate::eval::figures::{Figures, percentile};
 use crate::eval::items::{Data, Group, Question};
 use crate::eval::plain::Plain;
+use crate::eval::plot::{Bars, Row as Bar};
 use crate::eval::retrieval::Bench;
 
 /// Bad lines that are told one by one.
@@ -85,18 +87,20 @@ pub(super) async fn run(args: &EvalRetrievalArgs, out: &mut Output) -> Result<()
         recall: Way::of(&measured.recall),
         plain_full_text: Way::of(&measured.plain),
     };
+    plot::write(args.plot.plot.as_deref(), || bars(&report))?;
     if out.is_json() { out.json(&report) } else { print(&report, out) }
 }
 
+pub(super) fn open(path: &Path) -> Result<BufReader<File>, Failure> {
+    File::open(path).map(BufReader::new).map_err(|e| {
+        let message = format!("cannot read {}: {e}", path.display());
+        let failure =
+            if path.exists() { Failure::failed(message) } else { Failure::not_found(message) };
+        failure.hint("`memory-mcp eval retrieval --help` shows what the files hold")
+    })
+}
+
 fn read(items: &Path, questions: &Path) -> Result<Data, Failure> {
-    let open = |path: &Path| {
-        File::open(path).map(BufReader::new).map_err(|e| {
-            let message = format!("cannot read {}: {e}", path.display());
-            let failure =
-                if path.exists() { Failure::failed(message) } else { Failure::not_found(message) };
-            failure.hint("`memory-mcp eval retrieval --help` shows what the files hold")
-        })
-    };
     let (items_name, questions_name) =
         (items.display().to_string(), questions.display().to_string());
     Data::read((&items_name, open(items)?), (&questions_name, open(questions)?))
@@ -172,12 +176,27 @@ impl Way {
     }
 }
 
-fn tell_bad_lines(bad: &[String]) {
+pub(super) fn tell_bad_lines(bad: &[String]) {
     for line in bad.iter().take(BAD_LINES_SHOWN) {
         warn(line);
     }
     if bad.len() > BAD_LINES_SHOWN {
         warn(format_args!("{} more; --json lists them all", bad.len() - BAD_LINES_SHOWN));
+    }
+}
+
+fn bars(report: &Report) -> Bars<'static> {
+    let (own, plain) = (report.recall.figures.named(), report.plain_full_text.figures.named());
+    let row = |((name, own), (_, plain)): ((&str, f64), (&str, f64))| Bar {
+        label: name.to_owned(),
+        shares: vec![own, plain],
+        target: None,
+    };
+    Bars {
+        title: "How high questions rank the items that answer them",
+        unit: "mean over all questions",
+        series: &["recall", "plain full text"],
+        rows: own.into_iter().zip(plain).map(row).collect(),
     }
 }
 

@@ -46,7 +46,7 @@ impl Tool for ListEpisodes {
     async fn run<S: EpisodeStore>(self, session: &Session<S>) -> Result<Listing> {
         let query = ListQuery {
             scope: session.scope(self.project)?,
-            filter: self.filter.build(),
+            filter: self.filter.build(session.memory.now())?,
             after: self.cursor,
             limit: bounded("limit", self.limit, PAGE, 1..=MAX_PAGE)?,
         };

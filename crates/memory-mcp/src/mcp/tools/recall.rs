@@ -89,7 +89,7 @@ impl Tool for RecallForTask {
 
     async fn run<S: EpisodeStore>(self, session: &Session<S>) -> Result<Recalled> {
         let mut query = RecallQuery::new(self.task, session.scope(self.project)?);
-        query.filter = self.filter.build();
+        query.filter = self.filter.build(session.memory.now())?;
         if let Some(limit) = self.limit {
             query.limit = size(limit);
         }

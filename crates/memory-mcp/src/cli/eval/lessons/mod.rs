@@ -26,7 +26,9 @@ use super::super::args::EvalLessonsArgs;
 use super::super::output::{DIM, Output, TITLE, paint, wrap};
 use super::super::session::LocalMemory;
 use super::super::{Failure, output};
+use super::plot;
 use crate::config::{Config, DATABASE_FILE, Place};
+use crate::eval::plot::{Bars, Row};
 use judge::{Answer, Question, Verdict};
 use runs::Run;
 
@@ -106,6 +108,7 @@ pub(super) async fn run(args: &EvalLessonsArgs, out: &mut Output) -> Result<(), 
         total.add(&score);
         by_trial.push((trial, score));
     }
+    plot::write(args.plot.plot.as_deref(), || bars(&total))?;
     if out.is_json() {
         let trials: Vec<_> = by_trial
             .iter()
@@ -164,6 +167,26 @@ async fn recalled(
     let query = RecallQuery { budget_tokens, ..RecallQuery::new(task, Scope::All) };
     let recall = memory.recall(&query).await?;
     Ok((Answer::of_recall(&recall), recall.tokens))
+}
+
+fn bars(total: &Score) -> Bars<'static> {
+    let row = |label: &str, count: fn(&Named) -> usize| Row {
+        label: label.to_owned(),
+        shares: [&total.recall, &total.full_text, &total.full_text_end]
+            .map(|named| count(named) as f64 / total.questions.max(1) as f64)
+            .to_vec(),
+        target: None,
+    };
+    Bars {
+        title: "Failed runs that an answer would have helped",
+        unit: "share of the failed runs for which an answer names it",
+        series: &["recall", "full text", "full text, its end"],
+        rows: vec![
+            row("either", |named| named.either),
+            row("right action", |named| named.right_action),
+            row("same mistake", |named| named.same_mistake),
+        ],
+    }
 }
 
 fn tell(
