@@ -20,7 +20,7 @@
 //! Notes are relevant, as many as are nearly as good as the best, when one of them is:
 //!
 //! ```text
-//! share + 0.5 * worth - 0.02 * ln E >= 0.85        worth: see `notes`
+//! share + 0.5 * worth - 0.02 * ln E >= 0.88        worth: see `notes`
 //! ```
 
 use super::document::{context_text, reflection_text, steps_text};
@@ -57,7 +57,7 @@ const LIKENESS: f64 = 0.8;
 const REQUIRED_OF_ALL: Required = Required { at_even: 0.8, least: 0.6, most: 0.9 };
 
 /// Of a note. Measured on conversations in the same way: 19 of 20, and 4 of 5 questions.
-const REQUIRED_OF_NOTE: f64 = 0.85;
+const REQUIRED_OF_NOTE: f64 = 0.88;
 const NOTE_WORTH: f64 = 0.5;
 const NOTE_PER_LN: f64 = 0.02;
 
