@@ -42,6 +42,8 @@ pub struct Counts {
     pub handshakes: u64,
     /// HTTP requests whose head has arrived.
     pub requests: u64,
+    /// Requests under way now.
+    pub active_requests: u64,
     /// The most requests that were under way at once.
     pub peak_requests: u64,
     /// Raw bytes from client to server.
@@ -194,6 +196,7 @@ impl Counters {
             connections: get(&self.connections),
             handshakes: get(&self.handshakes),
             requests: get(&self.requests),
+            active_requests: get(&self.current_requests),
             peak_requests: get(&self.peak_requests),
             bytes_up: get(&self.bytes_up),
             bytes_down: get(&self.bytes_down),

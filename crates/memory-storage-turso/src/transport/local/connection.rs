@@ -163,6 +163,11 @@ impl Connection {
             .ok_or_else(|| SqlError::other("the statement cache lost a statement"))
     }
 
+    /// The engine's connection, to interrupt it with.
+    pub(super) fn engine(&self) -> libsql::Connection {
+        self.engine.clone()
+    }
+
     /// False inside a transaction.
     pub(super) fn is_autocommit(&self) -> bool {
         self.engine.is_autocommit()

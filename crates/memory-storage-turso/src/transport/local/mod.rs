@@ -6,6 +6,7 @@ mod file;
 mod log_check;
 mod scrub;
 mod sql_error;
+mod stop;
 mod writer;
 
 use std::fmt;
@@ -19,6 +20,7 @@ use self::connection::Connection;
 pub(crate) use self::exclusive::Exclusive;
 use self::file::DataFile;
 use self::sql_error::SqlError;
+use self::stop::{Stop, StopOnDrop};
 use self::writer::Writer;
 use crate::batch::{Access, Batch, Statement, StatementResult};
 use crate::config::TursoConfig;
@@ -68,14 +70,17 @@ impl LocalTransport {
         Ok(LocalTransport { file, writer, readers, observer: Mutex::new(None) })
     }
 
-    /// Runs a batch. Reads run on a thread where they may take their time.
+    /// Runs a batch. Reads run on a thread where they may take their time, and end when nobody waits
+    /// for them any more.
     pub(crate) async fn run(&self, batch: Batch) -> Result<Vec<StatementResult>> {
         self.file.metrics.batches.increment();
         match batch.access {
             Access::Write => self.writer.run(batch.statements).await,
             Access::Read => {
                 let reader = self.reader().await?;
-                offload(move || read(reader, &batch.statements)).await?
+                let stop = Arc::new(Stop::of(reader.engine()));
+                let _waited_for = StopOnDrop(stop.clone());
+                offload(move || read(reader, &batch.statements, &stop)).await?
             }
         }
     }
@@ -83,7 +88,7 @@ impl LocalTransport {
     /// Runs a read of microseconds right here.
     pub(crate) async fn run_short(&self, batch: Batch) -> Result<Vec<StatementResult>> {
         self.file.metrics.batches.increment();
-        read(self.reader().await?, &batch.statements)
+        read(self.reader().await?, &batch.statements, &Stop::never())
     }
 
     async fn reader(&self) -> Result<Object<Readers>> {
@@ -136,8 +141,15 @@ impl LocalTransport {
     }
 }
 
-fn read(mut reader: Object<Readers>, statements: &[Statement]) -> Result<Vec<StatementResult>> {
-    reader.read(statements).map_err(|e| {
+fn read(
+    mut reader: Object<Readers>,
+    statements: &[Statement],
+    stop: &Stop,
+) -> Result<Vec<StatementResult>> {
+    let result = if stop.is_asked() { Err(SqlError::abandoned()) } else { reader.read(statements) };
+    // Before the reader is another's: what stops this read must not stop that one's.
+    stop.ended();
+    result.map_err(|e| {
         if e.breaks_connection() || !reader.is_autocommit() {
             drop(Object::take(reader));
         }
@@ -159,4 +171,77 @@ pub(crate) async fn offload<T: Send + 'static>(
 
 fn engine(context: &str, e: &dyn fmt::Display) -> Error {
     Error::Engine { context: context.into(), message: e.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::Synchronous;
+
+    fn transport(dir: &tempfile::TempDir, busy_timeout: Duration) -> LocalTransport {
+        let config = TursoConfig {
+            readers: 1,
+            synchronous: Synchronous::Normal,
+            busy_timeout,
+            ..TursoConfig::at(dir.path().join("memory.db"))
+        };
+        LocalTransport::open(config, Arc::new(Metrics::default())).unwrap()
+    }
+
+    fn batch(access: Access, sql: &'static str) -> Batch {
+        Batch { access, statements: vec![Statement::new(sql, Vec::new())] }
+    }
+
+    #[tokio::test]
+    async fn a_read_that_nobody_waits_for_any_more_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let transport = transport(&dir, Duration::from_secs(60));
+        // Never ends by itself, and gives no row in which it could be found out.
+        let endless = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) \
+                       SELECT count(*) FROM n";
+        let statements = transport.file.metrics.statements.get();
+        {
+            let mut read = std::pin::pin!(transport.run(batch(Access::Read, endless)));
+            while transport.file.metrics.statements.get() == statements {
+                assert!(futures::poll!(&mut read).is_pending());
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        // There is one reader: the next read gets it once the first has ended.
+        let next = transport.run(batch(Access::Read, "SELECT 7")).await.unwrap();
+        assert_eq!(next[0].rows, [[crate::batch::Value::Integer(7)]]);
+        transport.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_write_that_nobody_waits_for_any_more_is_not_begun() {
+        let dir = tempfile::tempdir().unwrap();
+        let transport = transport(&dir, Duration::from_secs(600));
+        let write = |sql| transport.run(batch(Access::Write, sql));
+        write("CREATE TABLE seen (n)").await.unwrap();
+        let mut other = transport.file.open_writer().unwrap();
+        other.execute("BEGIN IMMEDIATE").unwrap();
+        let retries = transport.file.metrics.busy_retries.get();
+        {
+            let mut waiting = std::pin::pin!(write("INSERT INTO seen VALUES (1)"));
+            while transport.file.metrics.busy_retries.get() == retries {
+                assert!(futures::poll!(&mut waiting).is_pending());
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+        // The writer lets go of it while the lock is still held: then this one is next.
+        let mut next = std::pin::pin!(write("INSERT INTO seen VALUES (2)"));
+        assert!(futures::poll!(&mut next).is_pending());
+        while transport.writer.waiting() > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        other.execute("ROLLBACK").unwrap();
+        next.await.unwrap();
+        let seen = transport.run(batch(Access::Read, "SELECT n FROM seen")).await.unwrap();
+        assert_eq!(seen[0].rows, [[crate::batch::Value::Integer(2)]]);
+        transport.close().await;
+    }
 }

@@ -9,6 +9,7 @@ const BUSY: i32 = 5;
 const LOCKED: i32 = 6;
 const NOMEM: i32 = 7;
 const READONLY: i32 = 8;
+const INTERRUPT: i32 = 9;
 const IOERR: i32 = 10;
 const CORRUPT: i32 = 11;
 const FULL: i32 = 13;
@@ -56,6 +57,11 @@ impl SqlError {
     /// The engine panicked: it does so on text that is not UTF-8, which only damage can bring about.
     pub(super) fn panicked() -> Self {
         SqlError { code: CORRUPT, message: "a stored value could not be read".into() }
+    }
+
+    /// Nobody waits for it any more.
+    pub(super) fn abandoned() -> Self {
+        SqlError { code: INTERRUPT, message: "nobody waits for it any more".into() }
     }
 
     fn primary(&self) -> i32 {

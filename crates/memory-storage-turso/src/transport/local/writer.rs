@@ -125,6 +125,12 @@ impl Writer {
         })
     }
 
+    /// Batches that wait for the thread to take them.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
     /// Refuses new batches; the thread ends when it has committed those that wait.
     pub(super) fn close(&self) -> Option<JoinHandle<()>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -175,7 +181,11 @@ impl WriterThread {
             }
             self.since_statistics +=
                 group.iter().map(|job| job.statements.len() as u64).sum::<u64>();
-            self.commit(group);
+            // A caller that has gone wants nothing written any more.
+            group.retain(|job| !job.reply.is_closed());
+            if !group.is_empty() {
+                self.commit(group);
+            }
         }
         if self.since_statistics >= STATISTICS_AFTER.0 {
             self.keep_statistics();
@@ -270,7 +280,7 @@ fn attempt(
     group: &[Job],
     file: &DataFile,
 ) -> Result<Vec<Vec<StatementResult>>, Failure> {
-    begin(connection, file)?;
+    begin(connection, file, || group.iter().any(|job| !job.reply.is_closed()))?;
     let results = group
         .iter()
         .map(|job| job.statements.iter().map(|statement| connection.run(statement)).collect())
@@ -288,14 +298,18 @@ fn attempt(
     Ok(results)
 }
 
-/// Takes the write lock, waiting for other processes to let go of it.
-pub(super) fn begin(connection: &mut Connection, file: &DataFile) -> Result<(), Failure> {
+/// Takes the write lock, waiting for other processes to let go of it while it is `wanted`.
+pub(super) fn begin(
+    connection: &mut Connection,
+    file: &DataFile,
+    wanted: impl Fn() -> bool,
+) -> Result<(), Failure> {
     let deadline = Instant::now() + file.config.busy_timeout;
     let mut pause = BUSY_PAUSE.0;
     loop {
         match connection.execute("BEGIN IMMEDIATE") {
             Ok(_) => return Ok(()),
-            Err(e) if e.is_busy() && Instant::now() < deadline => {
+            Err(e) if e.is_busy() && Instant::now() < deadline && wanted() => {
                 file.metrics.busy_retries.increment();
                 std::thread::sleep(pause);
                 pause = (pause * 2).min(BUSY_PAUSE.1);
