@@ -8,12 +8,14 @@
 //! - `health`: whether the server is up, and ready
 //! - `guard`: what is checked before a request is read: `Host`, `Origin`, token, rate
 //! - `origin`: which hosts and origins may call
+//! - `session`: what clients of the legacy era cancel their requests by
 //! - `listen`: connections, their number, their time limits, the end
 
 mod guard;
 mod health;
 mod listen;
 mod origin;
+mod session;
 mod sessions;
 mod tokens;
 
@@ -96,7 +98,8 @@ fn router(
     let metrics_need_token = config.metrics_need_token;
     let guard = Arc::new(Guard::new(config, port));
     let server = mcp::Server::new(mcp::Session::new(memory.clone(), defaults));
-    // No sessions: a legacy client needs none, and none can pile up. `Host` and `Origin` are checked
+    let running = server.running();
+    // No sessions of the library's, which could pile up; see `session`. `Host` and `Origin` are checked
     // by the guard, for every path alike.
     let transport = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
@@ -111,6 +114,7 @@ fn router(
     );
     let tokened = Router::new()
         .route("/mcp", any_service(service))
+        .layer(middleware::from_fn_with_state(running, session::attend))
         .layer(middleware::from_fn_with_state(guard.clone(), guard::authorize));
     let metrics = Router::new().route("/metrics", get(metrics)).with_state(telemetry.clone());
     let page = middleware::from_fn_with_state(guard.clone(), guard::authorize_page);

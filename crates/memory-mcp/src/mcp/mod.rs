@@ -6,18 +6,27 @@
 //!
 //! - `frame`, `message`, `transport`: from bytes to messages and back, bounded in memory
 //! - `server`: what the protocol library asks of a server
+//! - `work`, `running`: a request at work: cancelling it, telling its progress
 //! - `session`: what the calls of one process share
 //! - `tools`: one type per tool
+//! - `resources`, `prompts`, `completion`: what a user picks, rather than the model
+//! - `cursor`: the cursors of pages
 //! - `arguments`, `schema`: how arguments are read and described
 
 mod arguments;
+mod completion;
+mod cursor;
 mod frame;
 mod message;
+mod prompts;
+mod resources;
+mod running;
 mod schema;
 mod server;
 mod session;
 mod tools;
 mod transport;
+mod work;
 
 use std::sync::Arc;
 
@@ -26,6 +35,7 @@ use rmcp::service::ServerInitializeError;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub(crate) use self::frame::MAX_FRAME_BYTES;
+pub(crate) use self::running::{Running, SESSION_HEADER};
 pub(crate) use self::server::Server;
 pub(crate) use self::session::{Projects, Session};
 use self::transport::LineTransport;

@@ -1,21 +1,24 @@
 //! What the protocol library asks of a server.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::http::request::Parts;
-use futures::FutureExt;
-use memory_core::EpisodeStore;
+use memory_core::{EpisodeStore, Error};
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, ErrorData, Implementation, ListToolsResult,
-    PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
+    CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult, ErrorData,
+    GetPromptRequestParams, GetPromptResponse, Implementation, ListPromptsResult,
+    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+    ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, ResourceContents,
+    ServerCapabilities, ServerConfig, Tool,
 };
 use rmcp::service::{RequestContext, RoleServer};
 
 use super::message::RawArguments;
+use super::running::Running;
 use super::session::{Projects, Session};
-use super::tools;
+use super::work::{Unfinished, attend};
+use super::{completion, prompts, resources, tools};
 use crate::telemetry;
 
 /// What a client shows its model first, before it has seen any tool. Clients cut it at 2,048
@@ -44,6 +47,7 @@ Pass ids and cursors on as they were given. A failed call says which field is wr
 /// An MCP server on a memory. Clones share it.
 pub(crate) struct Server<S> {
     session: Arc<Session<S>>,
+    running: Running,
     tools: Arc<Vec<Tool>>,
     config: ServerConfig,
 }
@@ -52,6 +56,7 @@ impl<S> Clone for Server<S> {
     fn clone(&self) -> Self {
         Server {
             session: self.session.clone(),
+            running: self.running.clone(),
             tools: self.tools.clone(),
             config: self.config.clone(),
         }
@@ -62,10 +67,36 @@ impl<S: EpisodeStore> Server<S> {
     pub(crate) fn new(session: Session<S>) -> Self {
         let implementation = Implementation::new("memory-mcp", env!("CARGO_PKG_VERSION"))
             .with_title("Episodic memory");
-        let config = ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+        let capabilities = ServerCapabilities::builder()
+            .enable_completions()
+            .enable_prompts()
+            .enable_resources()
+            .enable_tools()
+            .build();
+        let config = ServerConfig::new(capabilities)
             .with_server_info(implementation)
             .with_instructions(INSTRUCTIONS);
-        Server { session: Arc::new(session), tools: Arc::new(tools::definitions()), config }
+        Server {
+            session: Arc::new(session),
+            running: Running::default(),
+            tools: Arc::new(tools::definitions()),
+            config,
+        }
+    }
+
+    /// The requests at work, to cancel one.
+    pub(crate) fn running(&self) -> Running {
+        self.running.clone()
+    }
+
+    /// Reads for a request that is no tool call: what goes wrong is an error of the protocol.
+    async fn read<T>(
+        &self,
+        context: &RequestContext<RoleServer>,
+        what: &str,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, ErrorData> {
+        attend(context, &self.running, what, work).await?.map_err(protocol_error)
     }
 
     /// What the caller may see: over HTTP what the token of the request opens, over stdio everything.
@@ -111,9 +142,10 @@ impl<S: EpisodeStore> rmcp::ServerHandler for Server<S> {
 
     async fn list_tools(
         &self,
-        _: Option<PaginatedRequestParams>,
+        request: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
+        only_page(request)?;
         Ok(ListToolsResult::with_all_items(self.tools.to_vec()))
     }
 
@@ -129,36 +161,104 @@ impl<S: EpisodeStore> rmcp::ServerHandler for Server<S> {
                 .into(),
         };
         let session = self.session_of(&context)?;
-        let call = answered(&request.name, tools::call(&session, &request.name, &arguments));
+        let call = tools::call(&session, &request.name, &arguments);
         let began = Instant::now();
-        tokio::select! {
-            answer = call => {
-                self.measure(&request.name, &answer, began.elapsed());
-                answer
-            }
-            // Nobody waits for this answer any more; the work ends here.
-            () = context.ct.cancelled() => Err(ErrorData::internal_error("cancelled", None)),
+        let answer = match attend(&context, &self.running, &request.name, call).await {
+            Ok(answer) => answer.map(Into::into),
+            Err(Unfinished::Panicked) => Ok(panicked(&request.name).into()),
+            Err(cancelled) => return Err(cancelled.into()),
+        };
+        self.measure(&request.name, &answer, began.elapsed());
+        answer
+    }
+
+    async fn list_resources(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        let session = self.session_of(&context)?;
+        let cursor = request.and_then(|page| page.cursor);
+        let list = resources::list(&session, cursor.as_deref());
+        self.read(&context, "resources/list", list).await
+    }
+
+    async fn list_resource_templates(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        only_page(request)?;
+        Ok(ListResourceTemplatesResult::with_all_items(resources::templates()))
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let session = self.session_of(&context)?;
+        let read = resources::read(&session, &request.uri);
+        let text = self.read(&context, "resources/read", read).await?;
+        Ok(ReadResourceResult::new(vec![ResourceContents::text(text, request.uri)]).into())
+    }
+
+    async fn list_prompts(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        only_page(request)?;
+        Ok(ListPromptsResult::with_all_items(prompts::definitions()))
+    }
+
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        let session = self.session_of(&context)?;
+        let get = prompts::get(&session, &request.name, request.arguments.unwrap_or_default());
+        self.read(&context, "prompts/get", get).await.map(Into::into)
+    }
+
+    async fn complete(
+        &self,
+        request: CompleteRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        let session = self.session_of(&context)?;
+        let complete = completion::complete(&session, &request);
+        self.read(&context, "completion/complete", complete).await.map(CompleteResult::new)
+    }
+}
+
+/// A list that is one page has no cursor to go on from.
+fn only_page(request: Option<PaginatedRequestParams>) -> Result<(), ErrorData> {
+    match request.and_then(|page| page.cursor) {
+        None => Ok(()),
+        Some(_) => {
+            let problem = "cursor: this list is one page; leave the cursor out";
+            Err(ErrorData::invalid_params(problem, None))
         }
     }
 }
 
-/// The answer of a tool, or, should it panic, an answer that says so: the client must not wait for
-/// ever, and the other calls go on.
-async fn answered<T: Into<CallToolResponse>>(
-    tool: &str,
-    call: impl Future<Output = Result<T, ErrorData>>,
-) -> Result<CallToolResponse, ErrorData> {
-    match AssertUnwindSafe(call).catch_unwind().await {
-        Ok(answer) => answer.map(Into::into),
-        Err(_) => {
-            tracing::error!(tool, "the tool panicked");
-            let text = format!(
-                "{tool} failed by an internal error (the server's log has details); \
-                 whether anything was written is unknown, get_episode or list_episodes show it"
-            );
-            Ok(tools::failure(text).into())
-        }
+/// The same for what is no tool call: there is no result that could carry the error.
+fn protocol_error(e: Error) -> ErrorData {
+    match e {
+        Error::Invalid { .. } => ErrorData::invalid_params(e.to_string(), None),
+        Error::NotFound { .. } => ErrorData::resource_not_found(e.to_string(), None),
+        other => ErrorData::internal_error(other.to_string(), None),
     }
+}
+
+/// The answer of a tool that panicked: the client must not wait for ever, and the other calls go on.
+fn panicked(tool: &str) -> rmcp::model::CallToolResult {
+    tools::failure(format!(
+        "{tool} failed by an internal error (the server's log has details); \
+         whether anything was written is unknown, get_episode or list_episodes show it"
+    ))
 }
 
 #[cfg(test)]
@@ -171,17 +271,5 @@ mod tests {
         assert!(INSTRUCTIONS.chars().count() < 2048);
         let names: Vec<_> = tools::definitions().into_iter().map(|t| t.name).collect();
         assert!(INSTRUCTIONS.starts_with(&names.join(", ")), "{names:?}");
-    }
-
-    #[tokio::test]
-    async fn a_panicking_tool_is_answered() {
-        async fn call() -> Result<rmcp::model::CallToolResult, ErrorData> {
-            panic!("on purpose")
-        }
-        let Ok(CallToolResponse::Complete(result)) = answered("recall", call()).await else {
-            panic!("no result")
-        };
-        assert_eq!(result.is_error, Some(true));
-        assert!(result.structured_content.is_none());
     }
 }

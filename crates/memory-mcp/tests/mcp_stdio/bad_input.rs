@@ -112,7 +112,7 @@ fn bad_arguments_are_refused_by_the_name_of_the_field() {
         ("get_episode", json!({"episode_id": UNKNOWN}), &[UNKNOWN, "list_episodes"]),
         ("get_episode", json!({"episode_id": id, "from_step": 0}), &["from_step: is 0"]),
         ("list_episodes", json!({"limit": 101}), &["limit: is 101", "1 to 100"]),
-        ("list_episodes", json!({"cursor": "page two"}), &["cursor", "page two"]),
+        ("list_episodes", json!({"cursor": "page two"}), &["cursor: is not from a page"]),
         ("list_episodes", json!({"filter": {"since": "soon"}}), &["filter.since: \"soon\""]),
         (
             "feedback",

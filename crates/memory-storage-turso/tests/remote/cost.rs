@@ -48,6 +48,7 @@ impl World {
             connections: after.connections - before.connections,
             handshakes: after.handshakes - before.handshakes,
             requests: after.requests - before.requests,
+            active_requests: after.active_requests,
             peak_requests: after.peak_requests,
             bytes_up: after.bytes_up - before.bytes_up,
             bytes_down: after.bytes_down - before.bytes_down,

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use memory_core::learning::handoff;
-use memory_core::{EpisodeId, EpisodeStore, Result};
+use memory_core::{Episode, EpisodeId, EpisodeStore, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -54,16 +54,27 @@ impl Tool for GetEpisode {
         let count = bounded("step_count", self.step_count, STEPS_SHOWN, 0..=MAX_STEPS_SHOWN)?;
         let episode =
             session.memory.require(&session.scope(self.project)?, self.episode_id).await?;
+        Ok(EpisodeDetail::of(&episode, from, count))
+    }
+}
+
+/// An episode as a text to be read, with as many steps as a call may ask for.
+pub(in crate::mcp) fn whole(episode: &Episode) -> String {
+    EpisodeDetail::of(episode, 1, MAX_STEPS_SHOWN as usize).text()
+}
+
+impl EpisodeDetail {
+    fn of(episode: &Episode, from: usize, count: usize) -> Self {
         let max = if count == 1 { FULL_CHARS } else { BRIEF_CHARS };
         let steps = episode.steps.iter().skip(from - 1).take(count);
         let next = from.saturating_add(count);
-        Ok(EpisodeDetail {
-            episode: EpisodeHead::of(&episode),
+        EpisodeDetail {
+            episode: EpisodeHead::of(episode),
             steps: steps.map(|step| StepView::of(step, max)).collect(),
             total_steps: episode.steps.len(),
             next_step: (next <= episode.steps.len()).then_some(next),
-            handoff: episode.is_running().then(|| handoff(&episode)),
-        })
+            handoff: episode.is_running().then(|| handoff(episode)),
+        }
     }
 }
 

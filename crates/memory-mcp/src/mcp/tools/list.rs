@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 
-use memory_core::store::ListQuery;
 use memory_core::{EpisodeStore, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -44,17 +43,13 @@ impl Tool for ListEpisodes {
     type Output = Listing;
 
     async fn run<S: EpisodeStore>(self, session: &Session<S>) -> Result<Listing> {
-        let query = ListQuery {
-            scope: session.scope(self.project)?,
-            filter: self.filter.build(session.memory.now())?,
-            after: self.cursor,
-            limit: bounded("limit", self.limit, PAGE, 1..=MAX_PAGE)?,
-        };
-        let page = session.memory.store().list(&query).await?;
-        Ok(Listing {
-            episodes: page.episodes.iter().map(|e| EpisodeRow::of(e)).collect(),
-            next_cursor: page.next,
-        })
+        let limit = bounded("limit", self.limit, PAGE, 1..=MAX_PAGE)?;
+        let filter = self.filter.build(session.memory.now())?;
+        let project = session.project(self.project)?;
+        let (page, next_cursor) =
+            session.page(project, filter, self.cursor.as_deref(), limit).await?;
+        let episodes = page.episodes.iter().map(|e| EpisodeRow::of(e)).collect();
+        Ok(Listing { episodes, next_cursor })
     }
 }
 

@@ -26,6 +26,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub(super) use self::get::whole;
+pub(super) use self::start::BUDGET_TOKENS as START_BUDGET_TOKENS;
+pub(super) use self::view::headline;
 use super::session::Session;
 use super::{arguments, schema};
 use crate::MAY_BE_STALE;
@@ -252,7 +255,8 @@ mod tests {
             }
             let hints = tool.annotations.unwrap();
             assert_eq!(hints.open_world_hint, Some(false));
-            assert!(hints.read_only_hint.is_some() && hints.destructive_hint.is_some());
+            let others = [hints.read_only_hint, hints.destructive_hint, hints.idempotent_hint];
+            assert!(others.iter().all(Option::is_some), "{}: {hints:?}", tool.name);
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::mcp::arguments::{self, or_default, parsed_option};
 use crate::mcp::session::Session;
 
 /// Tokens of memory that come with the start of an episode, unless the call says otherwise.
-const BUDGET_TOKENS: u32 = 800;
+pub(in crate::mcp) const BUDGET_TOKENS: u32 = 800;
 
 /// The domain's names of fields, and the tool's.
 const NAMES: [(&str, &str); 2] =

@@ -32,7 +32,8 @@ impl LocalTransport {
         offload(move || {
             let connection = file.open_writer().map_err(|e| file.cannot_open(e))?;
             let mut own = Exclusive { connection, file };
-            begin(&mut own.connection, &own.file, || true).map_err(|failure| failure.into_error())?;
+            begin(&mut own.connection, &own.file, || true)
+                .map_err(|failure| failure.into_error())?;
             let done = work(&mut own);
             if done.is_err() {
                 rollback(&mut own.connection);
@@ -66,7 +67,8 @@ impl LocalTransport {
             let mut own = Exclusive { connection, file };
             let from = Value::Text(utf8(&from)?.to_owned());
             own.run(&Statement::new("ATTACH ?1 AS source", vec![from]))?;
-            begin(&mut own.connection, &own.file, || true).map_err(|failure| failure.into_error())?;
+            begin(&mut own.connection, &own.file, || true)
+                .map_err(|failure| failure.into_error())?;
             if let Err(e) = replace(&mut own) {
                 rollback(&mut own.connection);
                 return Err(e);

@@ -49,6 +49,13 @@ impl EpisodeRow {
     }
 }
 
+/// An episode's task on one line, and what became of it.
+pub(in crate::mcp) fn headline(episode: &Episode) -> (String, String) {
+    let EpisodeRow { task, state, started_at, steps, .. } = EpisodeRow::of(episode);
+    let started = started_at.get(..10).unwrap_or(&started_at);
+    (task, format!("{state}, {steps} steps, {started}"))
+}
+
 /// An episode without its steps.
 #[derive(Serialize, JsonSchema)]
 pub(in crate::mcp::tools) struct EpisodeHead {

@@ -5,6 +5,7 @@ mod step;
 
 use memory_core::Reward;
 
+pub(in crate::mcp) use episode::headline;
 pub(super) use episode::{EpisodeHead, EpisodeRow};
 pub(super) use step::StepView;
 
