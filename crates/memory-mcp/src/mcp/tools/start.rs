@@ -89,8 +89,8 @@ pub(super) struct Started {
 impl Tool for StartEpisode {
     const NAME: &'static str = "start_episode";
     const TITLE: &'static str = "Start episode";
-    const DESCRIPTION: &'static str = "Call first on a task: returns its episode_id and what \
-        earlier episodes teach about it. Then log_steps as you work, and complete_episode.";
+    const DESCRIPTION: &'static str = "Call first on a task: gives what earlier episodes teach \
+        about it, and an episode_id for log_steps and complete_episode.";
     const EFFECT: Effect = Effect::Adds;
     type Output = Started;
 

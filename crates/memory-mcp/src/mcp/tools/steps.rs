@@ -3,7 +3,7 @@
 use memory_core::{EpisodeId, EpisodeStore, Error, RawJson, Result, Step, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Effect, Output, Tool, not_stored_yet, not_stored_yet_text};
 use crate::mcp::arguments::{or_default, parsed};
@@ -31,7 +31,8 @@ struct StepArguments {
     tool: Option<String>,
     /// What was done: command, call, message.
     action: Option<String>,
-    #[schemars(with = "Value")]
+    // Taken as it comes; objects are what it is.
+    #[schemars(with = "Map<String, Value>")]
     parameters: RawJson,
     /// What came back; shorten what is long.
     observation: Option<String>,

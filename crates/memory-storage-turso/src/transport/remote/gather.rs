@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures::future::join_all;
 use memory_core::{Error, Result};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -161,9 +162,13 @@ impl Gather {
     /// Runs the group in one transaction. When a statement of it fails, each batch runs in a
     /// transaction of its own, so that a bad one fails alone.
     async fn send(&self, group: Vec<Job>) {
-        let (batches, replies): (Vec<_>, Vec<_>) =
+        let (batches, mut replies): (Vec<_>, Vec<_>) =
             group.into_iter().map(|job| (job.batch, job.reply)).unzip();
-        let result = self.exchange.run(Access::Write, &batches).await;
+        let result = tokio::select! {
+            result = self.exchange.run(Access::Write, &batches) => result,
+            // Nobody waits any more; whether it was written is as unknown as after a lost answer.
+            _ = join_all(replies.iter_mut().map(oneshot::Sender::closed)) => return,
+        };
         match result {
             Ok(mut results) => {
                 for (batch, reply) in batches.iter().zip(replies) {
