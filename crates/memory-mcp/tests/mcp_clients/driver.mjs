@@ -5,8 +5,10 @@
 // MODE is ignored) or `client`, whose MODE is its own: `legacy` (initialize), `auto`
 // (server/discover, else initialize) or a protocol revision of the modern era.
 //
-// Once connected it prints one JSON line about the server; then, for each JSON line
-// `{"tool", "arguments"}` on stdin, one JSON line with the result. End of stdin ends the session.
+// Once connected it prints one JSON line about the server; then, for each JSON line on stdin, `{"do":
+// "call" | "list" | "read" | "prompt" | "complete", ...}`, one JSON line with the result, or with an
+// `error`. `"hold"` is a call that tells its progress, a line each, and is cancelled at the next line
+// of stdin. End of stdin ends the session.
 // The server gets the environment variables whose names start with MEMORY_MCP_ or XDG_.
 
 import { createRequire } from "node:module";
@@ -62,14 +64,74 @@ emit({
   tools: tools.map((tool) => tool.name),
 });
 
-for await (const line of createInterface({ input: process.stdin })) {
-  const call = JSON.parse(line);
-  const result = await client.callTool({ name: call.tool, arguments: call.arguments });
-  const texts = result.content.filter((part) => part.type === "text").map((part) => part.text);
-  emit({
-    is_error: result.isError === true,
-    text: texts.join("\n"),
-    structured: result.structuredContent ?? null,
-  });
+const text = (parts) => parts.flatMap((part) => part.text ?? []).join("\n");
+const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+
+// All pages of a list.
+async function pages(list, items, name) {
+  const names = [];
+  let [count, cursor] = [0, undefined];
+  do {
+    const page = await list(cursor ? { cursor } : {});
+    names.push(...page[items].map((item) => item[name]));
+    [count, cursor] = [count + 1, page.nextCursor];
+  } while (cursor);
+  return { pages: count, names };
+}
+
+async function hold(name, args) {
+  const stop = new AbortController();
+  const told = ({ message }) => emit({ progress: message });
+  const options = { signal: stop.signal, onprogress: told, timeout: 600_000 };
+  const call =
+    packageName === "sdk"
+      ? client.callTool({ name, arguments: args }, undefined, options)
+      : client.callTool({ name, arguments: args }, options);
+  const settled = call.then(
+    () => ({ stopped: false }),
+    () => ({ stopped: stop.signal.aborted }),
+  );
+  await lines.next();
+  stop.abort("changed my mind");
+  return settled;
+}
+
+const commands = {
+  async call({ name, arguments: args }) {
+    const result = await client.callTool({ name, arguments: args });
+    return {
+      is_error: result.isError === true,
+      text: text(result.content),
+      structured: result.structuredContent ?? null,
+    };
+  },
+  hold: ({ name, arguments: args }) => hold(name, args),
+  list: ({ what }) =>
+    ({
+      tools: () => pages((page) => client.listTools(page), "tools", "name"),
+      prompts: () => pages((page) => client.listPrompts(page), "prompts", "name"),
+      resources: () => pages((page) => client.listResources(page), "resources", "uri"),
+      templates: () =>
+        pages((page) => client.listResourceTemplates(page), "resourceTemplates", "uriTemplate"),
+    })[what](),
+  read: async ({ uri }) => ({ text: text((await client.readResource({ uri })).contents) }),
+  async prompt({ name, arguments: args }) {
+    const { messages } = await client.getPrompt({ name, arguments: args });
+    return { text: text(messages.map((message) => message.content)) };
+  },
+  async complete({ prompt, resource, argument, value }) {
+    const ref = prompt ? { type: "ref/prompt", name: prompt } : { type: "ref/resource", uri: resource };
+    const { completion } = await client.complete({ ref, argument: { name: argument, value } });
+    return { values: completion.values };
+  },
+};
+
+for (let line = await lines.next(); !line.done; line = await lines.next()) {
+  const command = JSON.parse(line.value);
+  try {
+    emit(await commands[command.do](command));
+  } catch (e) {
+    emit({ error: { code: e.code ?? null, message: e.message } });
+  }
 }
 await client.close();

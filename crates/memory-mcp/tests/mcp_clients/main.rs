@@ -1,10 +1,12 @@
-//! The server works with the official MCP clients, of both protocol eras, over stdio
-//! and over HTTP: what one
-//! session recorded, the next one recalls.
+//! The server works with the official MCP clients, of both protocol eras, over stdio and over HTTP.
 //!
 //! The clients are small programs, one per language (`driver.py`, `driver.mjs`): a line of JSON is
-//! a call, a line of JSON its result. The story is told here, once for all of them; `session`
-//! talks to the drivers.
+//! a call, a line of JSON its result; `session` talks to them. What they do is the same for all of
+//! them:
+//!
+//! - here: what one session recorded, the next one recalls
+//! - `surface`: pages, resources, prompts, completion, and errors of them
+//! - `cancel`: progress, and that the work stops when a call is cancelled
 
 #![expect(
     clippy::unwrap_used,
@@ -13,11 +15,12 @@
     reason = "a test fails by panicking"
 )]
 
+mod cancel;
 mod session;
+mod surface;
 
 use serde_json::{Value, json};
-use session::{Client, Over, Session};
-use tempfile::TempDir;
+use session::{Client, Over, Session, World};
 
 const MODERN: &str = "2026-07-28";
 const LEGACY: &str = "2025-11-25";
@@ -27,45 +30,56 @@ const MAX_INSTRUCTIONS_CHARS: usize = 2048;
 
 const TASK: &str = "Run the database migrations of the billing service on a fresh machine";
 
-#[test]
-fn python_client_of_the_legacy_era_records_and_recalls() {
-    let Some(client) = Client::python("legacy") else { return };
-    story(&client, LEGACY, Over::Stdio);
-    story(&client, LEGACY, Over::Http);
+/// All that a client can do, over both transports. `None`: it is not on this machine.
+fn everything(client: Option<Client>, protocol: &str) {
+    let Some(client) = client else { return };
+    for over in [Over::Stdio, Over::Http] {
+        println!("over {over:?}");
+        story(&client, protocol, over);
+        surface::offers_what_a_user_picks(&client, over);
+        cancel::stops_the_work(&client, over);
+    }
 }
 
 #[test]
-fn python_client_of_the_modern_era_records_and_recalls() {
-    let Some(client) = Client::python("auto") else { return };
-    story(&client, MODERN, Over::Stdio);
-    story(&client, MODERN, Over::Http);
+fn python_client_of_the_legacy_era() {
+    everything(Client::python("legacy"), LEGACY);
 }
 
 #[test]
-fn typescript_sdk_of_the_legacy_era_records_and_recalls() {
-    let Some(client) = Client::typescript("sdk", "legacy") else { return };
-    story(&client, LEGACY, Over::Stdio);
-    story(&client, LEGACY, Over::Http);
+fn python_client_that_probes() {
+    everything(Client::python("auto"), MODERN);
 }
 
 #[test]
-fn typescript_client_that_probes_records_and_recalls() {
-    let Some(client) = Client::typescript("client", "auto") else { return };
-    story(&client, MODERN, Over::Stdio);
-    story(&client, MODERN, Over::Http);
+fn python_client_pinned_to_the_modern_era() {
+    everything(Client::python(MODERN), MODERN);
 }
 
 #[test]
-fn typescript_client_pinned_to_the_modern_era_records_and_recalls() {
-    let Some(client) = Client::typescript("client", MODERN) else { return };
-    story(&client, MODERN, Over::Stdio);
-    story(&client, MODERN, Over::Http);
+fn typescript_sdk_of_the_legacy_era() {
+    everything(Client::typescript("sdk", "legacy"), LEGACY);
+}
+
+#[test]
+fn typescript_client_in_the_legacy_era() {
+    everything(Client::typescript("client", "legacy"), LEGACY);
+}
+
+#[test]
+fn typescript_client_that_probes() {
+    everything(Client::typescript("client", "auto"), MODERN);
+}
+
+#[test]
+fn typescript_client_pinned_to_the_modern_era() {
+    everything(Client::typescript("client", MODERN), MODERN);
 }
 
 /// A failed and then a successful attempt at one task, recalled by another process.
 fn story(client: &Client, protocol: &str, over: Over) {
-    let home = TempDir::new().unwrap();
-    let mut session = Session::open(client, home.path(), over);
+    let world = World::new(Vec::new());
+    let mut session = Session::open(client, &world, over);
     is_introduced_well(&session.server, protocol);
 
     let advice = "install libpq-dev before building psycopg2";
@@ -88,7 +102,7 @@ fn story(client: &Client, protocol: &str, over: Over) {
     refuses_steps_of_an_unknown_episode(&mut session);
     session.close();
 
-    let mut later = Session::open(client, home.path(), over);
+    let mut later = Session::open(client, &world, over);
     let question = json!({ "task": "database migrations for billing" });
     let recalled = later.call("recall", &question).done();
     // Both attempts, what the agent noted about the first, and what the second one taught: the step

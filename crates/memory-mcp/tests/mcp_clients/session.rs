@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 const SERVER: &str = env!("CARGO_BIN_EXE_memory-mcp");
 
@@ -46,7 +47,7 @@ pub(crate) struct Session {
 }
 
 /// How a client talks to its server.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Over {
     Stdio,
     Http,
@@ -60,10 +61,10 @@ struct HttpServer {
 }
 
 impl HttpServer {
-    fn start(home: &Path) -> Self {
+    fn start(world: &World) -> Self {
         let mut server = Command::new(SERVER);
         server.args(["serve", "--http", "127.0.0.1:0"]).stderr(Stdio::piped());
-        let mut process = with_home(&mut server, home).spawn().unwrap();
+        let mut process = world.apply(&mut server).spawn().unwrap();
         let mut told = BufReader::new(process.stderr.take().unwrap()).lines();
         let mut after = |words: &str| {
             let line = told.next().unwrap().unwrap();
@@ -82,10 +83,23 @@ impl Drop for HttpServer {
     }
 }
 
-fn with_home<'a>(command: &'a mut Command, home: &Path) -> &'a mut Command {
-    command
-        .env("MEMORY_MCP_DATA_DIR", home.join("data"))
-        .env("XDG_CONFIG_HOME", home.join("config"))
+/// Where a server keeps its data, and settings beside that.
+pub(crate) struct World {
+    home: TempDir,
+    settings: Vec<(&'static str, String)>,
+}
+
+impl World {
+    pub(crate) fn new(settings: Vec<(&'static str, String)>) -> Self {
+        World { home: TempDir::new().unwrap(), settings }
+    }
+
+    fn apply<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command
+            .env("MEMORY_MCP_DATA_DIR", self.home.path().join("data"))
+            .env("XDG_CONFIG_HOME", self.home.path().join("config"))
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
+    }
 }
 
 /// The result of a tool call.
@@ -97,21 +111,17 @@ pub(crate) struct Answer {
 }
 
 impl Session {
-    /// Has `client` start a server whose data are in `home`, and connect to it; over HTTP the server
-    /// is started first.
-    pub(crate) fn open(client: &Client, home: &Path, over: Over) -> Self {
-        let http = (over == Over::Http).then(|| HttpServer::start(home));
+    /// Has `client` start a server in `world` and connect to it; over HTTP the server is started first.
+    pub(crate) fn open(client: &Client, world: &World, over: Over) -> Self {
+        let http = (over == Over::Http).then(|| HttpServer::start(world));
         let (program, arguments) = client.0.split_first().unwrap();
         let mut driver = Command::new(program);
         match &http {
             None => driver.args(arguments).args([SERVER, "serve"]),
             Some(server) => driver.args(arguments).args([&server.url, &server.token]),
         };
-        let mut driver = with_home(&mut driver, home)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut driver =
+            world.apply(&mut driver).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let calls = driver.stdin.take().unwrap();
         let answers = BufReader::new(driver.stdout.take().unwrap());
         let mut session = Session { driver, calls, answers, server: Value::Null, http };
@@ -121,17 +131,27 @@ impl Session {
 
     /// Calls a tool and waits for its result.
     pub(crate) fn call(&mut self, tool: &str, arguments: &Value) -> Answer {
-        writeln!(self.calls, "{}", json!({ "tool": tool, "arguments": arguments })).unwrap();
-        let mut line = self.line();
+        let mut line = self.run(&json!({ "do": "call", "name": tool, "arguments": arguments }));
         Answer {
             is_error: line["is_error"] == true,
-            text: line["text"].as_str().unwrap().to_owned(),
+            text: line["text"].as_str().unwrap_or_else(|| panic!("{line}")).to_owned(),
             structured: line["structured"].take(),
         }
     }
 
+    /// Has the driver do something; its result.
+    pub(crate) fn run(&mut self, command: &Value) -> Value {
+        self.send(command);
+        self.line()
+    }
+
+    /// Writes a line to the driver.
+    pub(crate) fn send(&mut self, command: &Value) {
+        writeln!(self.calls, "{command}").unwrap();
+    }
+
     /// The next line of the driver, which writes its troubles to stderr and ends.
-    fn line(&mut self) -> Value {
+    pub(crate) fn line(&mut self) -> Value {
         let mut line = String::new();
         self.answers.read_line(&mut line).unwrap();
         serde_json::from_str(&line).unwrap_or_else(|e| panic!("the client failed: {e}: {line:?}"))
