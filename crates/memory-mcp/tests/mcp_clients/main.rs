@@ -34,7 +34,6 @@ const TASK: &str = "Run the database migrations of the billing service on a fres
 fn everything(client: Option<Client>, protocol: &str) {
     let Some(client) = client else { return };
     for over in [Over::Stdio, Over::Http] {
-        println!("over {over:?}");
         story(&client, protocol, over);
         surface::offers_what_a_user_picks(&client, over);
         cancel::stops_the_work(&client, over);

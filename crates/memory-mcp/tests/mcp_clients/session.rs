@@ -47,7 +47,7 @@ pub(crate) struct Session {
 }
 
 /// How a client talks to its server.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Over {
     Stdio,
     Http,
