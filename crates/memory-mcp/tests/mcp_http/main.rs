@@ -8,8 +8,10 @@
 )]
 
 mod client;
+mod isolation;
 
 use std::io::{BufReader, Read, Write};
+use std::process::Command;
 use std::time::Duration;
 
 use client::{Server, bearer, call, read};
@@ -192,5 +194,36 @@ fn a_request_in_flight_is_answered_before_the_server_ends() {
         let answer = read(&mut answers).unwrap();
         assert_eq!(answer.status, 200, "{answer:?}");
         assert!(answer.body.contains("episode_id"), "{answer:?}");
+    });
+}
+
+#[test]
+fn a_thousand_idle_connections_keep_nobody_out() {
+    // Both ends of them are in this process.
+    let own = std::process::id().to_string();
+    let raised = Command::new("prlimit").args(["--pid", &own, "--nofile=8192:"]).status().unwrap();
+    assert!(raised.success());
+    let server = Server::start(|_| {});
+    let _idle: Vec<_> = (0..1000).map(|_| server.connect()).collect();
+    let token = bearer(&server.token);
+    for _ in 0..10 {
+        assert_eq!(server.post(&[&token], PING).status, 200);
+    }
+    assert_eq!(server.send("GET /healthz", &[], b"").status, 200);
+}
+
+#[test]
+fn requests_of_the_same_id_are_answered_each_by_its_own() {
+    let server = Server::start(|_| {});
+    let tasks: Vec<String> = (0..20).map(|n| format!("Use one id for all, {n}")).collect();
+    std::thread::scope(|scope| {
+        for task in &tasks {
+            scope.spawn(|| {
+                let started = server.call(&server.token, "start_episode", &json!({ "task": task }));
+                let id = &started["structuredContent"]["episode_id"];
+                let shown = server.call(&server.token, "get_episode", &json!({ "episode_id": id }));
+                assert_eq!(shown["structuredContent"]["episode"]["task"], *task, "{shown}");
+            });
+        }
     });
 }
