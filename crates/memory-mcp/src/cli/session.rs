@@ -91,8 +91,9 @@ fn filter(directives: &str) -> Option<Targets> {
     if directives.contains("rmcp") {
         return Some(targets);
     }
-    // The protocol library logs whole messages, with whatever the agent saw, secrets included.
-    let level = targets.default_level().unwrap_or(LevelFilter::OFF).min(LevelFilter::WARN);
+    // The protocol library logs whole messages, with whatever the agent saw, secrets included; and as
+    // a warning each error that a client was answered with, which may repeat what it asked for.
+    let level = targets.default_level().unwrap_or(LevelFilter::OFF).min(LevelFilter::ERROR);
     Some(targets.with_target("rmcp", level))
 }
 

@@ -67,16 +67,15 @@ emit({
 const text = (parts) => parts.flatMap((part) => part.text ?? []).join("\n");
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 
-// All pages of a list.
+// All pages of a list. One of the clients turns them by itself.
 async function pages(list, items, name) {
   const names = [];
-  let [count, cursor] = [0, undefined];
-  do {
+  for (let cursor; ; ) {
     const page = await list(cursor ? { cursor } : {});
     names.push(...page[items].map((item) => item[name]));
-    [count, cursor] = [count + 1, page.nextCursor];
-  } while (cursor);
-  return { pages: count, names };
+    cursor = page.nextCursor;
+    if (!cursor) return { names };
+  }
 }
 
 async function hold(name, args) {

@@ -40,13 +40,13 @@ def text(parts) -> str:
 
 async def pages(fetch, items: str, name: str) -> dict:
     """All pages of a list."""
-    names, count, cursor = [], 0, None
+    names, cursor = [], None
     while True:
         page = await fetch(cursor=cursor)
         names += [getattr(item, name) for item in getattr(page, items)]
-        count, cursor = count + 1, page.next_cursor
+        cursor = page.next_cursor
         if cursor is None:
-            return {"pages": count, "names": names}
+            return {"names": names}
 
 
 async def next_line() -> str:

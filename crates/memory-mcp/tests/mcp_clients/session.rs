@@ -10,25 +10,26 @@ use tempfile::TempDir;
 const SERVER: &str = env!("CARGO_BIN_EXE_memory-mcp");
 
 /// An installed client: the driver's command line, up to the server's.
-pub(crate) struct Client(Vec<PathBuf>);
+pub(crate) struct Client {
+    command: Vec<PathBuf>,
+    pub(crate) is_pinned_python: bool,
+}
 
 impl Client {
     /// The Python client in one of its modes. `None`: not on this machine, and that was said.
     pub(crate) fn python(mode: &str) -> Option<Self> {
         let interpreter = memory_testkit::python::interpreter()?;
-        Some(Client(vec![interpreter, driver("driver.py"), mode.into()]))
+        let is_pinned_python = !["legacy", "auto"].contains(&mode);
+        let command = vec![interpreter, driver("driver.py"), mode.into()];
+        Some(Client { command, is_pinned_python })
     }
 
     /// A TypeScript package in one of its modes. `None`: not on this machine, and that was said.
     pub(crate) fn typescript(package: &str, mode: &str) -> Option<Self> {
         let modules = memory_testkit::npm::node_modules()?;
-        Some(Client(vec![
-            "node".into(),
-            driver("driver.mjs"),
-            modules,
-            package.into(),
-            mode.into(),
-        ]))
+        let driver = driver("driver.mjs");
+        let command = vec!["node".into(), driver, modules, package.into(), mode.into()];
+        Some(Client { command, is_pinned_python: false })
     }
 }
 
@@ -114,7 +115,7 @@ impl Session {
     /// Has `client` start a server in `world` and connect to it; over HTTP the server is started first.
     pub(crate) fn open(client: &Client, world: &World, over: Over) -> Self {
         let http = (over == Over::Http).then(|| HttpServer::start(world));
-        let (program, arguments) = client.0.split_first().unwrap();
+        let (program, arguments) = client.command.split_first().unwrap();
         let mut driver = Command::new(program);
         match &http {
             None => driver.args(arguments).args([SERVER, "serve"]),

@@ -21,7 +21,6 @@ pub(crate) fn offers_what_a_user_picks(client: &Client, over: Over) {
 
     let listed = session.run(&json!({ "do": "list", "what": "resources" }));
     let uris = names(&listed);
-    assert_eq!(listed["pages"], 2, "{listed}");
     assert_eq!(uris[0], "playbook://painting%20doors");
     let episodes: Vec<String> = ids.iter().map(|id| format!("episode://{id}")).collect();
     assert_eq!(uris[1..], episodes);
