@@ -1,6 +1,7 @@
 //! Benchmarks of memory-mcp, to be run as a release build on a machine that does nothing else.
 //!
 //! - `memory-bench figures`: the binary as a process, and the library on a local file
+//! - `memory-bench start`: from the start of the process to the list of tools, beside the official server
 //! - `memory-bench baseline`: the store against the engine by hand
 //! - `memory-bench formats`: bytes and CPU of every codec and compression
 //! - `memory-bench dictionary`: makes the dictionary that is shipped
@@ -13,6 +14,7 @@
 //!
 //! - [`process`], [`storage`], [`cache`], [`hooks`]: the figures of `figures`
 //! - [`baseline`], [`floor`]: the ratios of `baseline`, on a file and on a server
+//! - [`start`]: those of `start`
 //! - [`formats`]: the table of `formats`, and the shipped dictionary
 //! - [`mod@scale`]: the measurements of `scale`
 //! - [`mod@remote`]: the measurements of `remote`
@@ -33,6 +35,7 @@ mod plot;
 mod process;
 mod remote;
 mod scale;
+mod start;
 mod storage;
 
 use std::path::{Path, PathBuf};
@@ -58,6 +61,8 @@ struct Cli {
 enum Command {
     /// The binary as a process, and the library on a local file.
     Figures(Figures),
+    /// From the start of the process to the list of tools, taking turns with the official memory server.
+    Start(Start),
     /// Reads, saves and bulk loads of the store against the engine by hand.
     Baseline,
     /// Bytes and CPU of every codec and compression, on recorded runs and on generated episodes.
@@ -93,6 +98,19 @@ struct Figures {
     /// Measure the hooks alone: seconds.
     #[arg(long)]
     hooks: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct Start {
+    /// A data directory of any size, to compare with an empty one.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// The memory-mcp to measure; by default the one beside this program.
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -172,6 +190,7 @@ async fn main() -> Result<()> {
     avoid_huge_pages();
     match Cli::parse().command {
         Command::Figures(args) => figures(args).await,
+        Command::Start(args) => start(args).await,
         Command::Baseline => {
             println!("{}", baseline::measure().await?);
             if let Some(ratio) = floor::remote_save().await? {
@@ -206,10 +225,7 @@ async fn main() -> Result<()> {
 
 async fn figures(args: Figures) -> Result<()> {
     let own = std::env::current_exe().context("finding this program")?;
-    let binary = args.binary.unwrap_or_else(|| own.with_file_name("memory-mcp"));
-    if !binary.is_file() {
-        bail!("{} is missing; run `cargo build --release` first", binary.display());
-    }
+    let binary = measured(args.binary)?;
     let mut figures = match args.hooks {
         true => Vec::new(),
         false => process::figures(&binary, &args.data).await?,
@@ -220,8 +236,28 @@ async fn figures(args: Figures) -> Result<()> {
         figures.extend(cache::from_file()?);
         figures.extend(resident(&own)?);
     }
-    if args.json {
-        println!("{}", figure::to_json(&figures)?);
+    print(&figures, args.json)
+}
+
+async fn start(args: Start) -> Result<()> {
+    let suites = memory_testkit::npm::suites().context("the official server is not installed")?;
+    let binary = measured(args.binary)?;
+    print(&start::figures(&binary, &suites, args.data_dir.as_deref()).await?, args.json)
+}
+
+/// The program to measure.
+fn measured(given: Option<PathBuf>) -> Result<PathBuf> {
+    let own = std::env::current_exe().context("finding this program")?;
+    let binary = given.unwrap_or_else(|| own.with_file_name("memory-mcp"));
+    if !binary.is_file() {
+        bail!("{} is missing; run `cargo build --release` first", binary.display());
+    }
+    Ok(binary)
+}
+
+fn print(figures: &[Figure], json: bool) -> Result<()> {
+    if json {
+        println!("{}", figure::to_json(figures)?);
     } else {
         figures.iter().for_each(|figure| println!("{figure}"));
     }

@@ -83,7 +83,7 @@ async fn count_episodes(binary: &Path, dir: &Path) -> Result<f64> {
 }
 
 /// A server on stdio.
-struct Server {
+pub(crate) struct Server {
     child: Child,
     stdin: ChildStdin,
     lines: Lines<BufReader<ChildStdout>>,
@@ -91,22 +91,26 @@ struct Server {
 
 impl Server {
     fn spawn(binary: &Path, data_dir: &Path) -> Result<Self> {
-        let mut child = Command::new(binary)
-            .arg("serve")
-            .arg("--data-dir")
-            .arg(data_dir)
+        let mut command = Command::new(binary);
+        command.arg("serve").arg("--data-dir").arg(data_dir);
+        Server::run(command)
+    }
+
+    /// Starts any server.
+    pub(crate) fn run(mut command: Command) -> Result<Self> {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .with_context(|| format!("starting {}", binary.display()))?;
+            .with_context(|| format!("starting {command:?}"))?;
         let stdin = child.stdin.take().context("no stdin")?;
         let stdout = child.stdout.take().context("no stdout")?;
         Ok(Server { child, stdin, lines: BufReader::new(stdout).lines() })
     }
 
     /// Opens the conversation; the text of the tool definitions.
-    async fn tools(&mut self) -> Result<String> {
+    pub(crate) async fn tools(&mut self) -> Result<String> {
         self.call(INITIALIZE, 1).await?;
         self.send(INITIALIZED).await?;
         let answer = self.call(LIST_TOOLS, 2).await?;
@@ -138,7 +142,7 @@ impl Server {
         Ok(kib / 1024.0)
     }
 
-    async fn stop(mut self) -> Result<()> {
+    pub(crate) async fn stop(mut self) -> Result<()> {
         drop(self.stdin);
         self.child.wait().await?;
         Ok(())
