@@ -121,6 +121,10 @@ pub enum Command {
     Playbook(PlaybookArgs),
     /// Count what is stored, and say how it is kept
     Stats,
+    /// Archive runs that repeat a later one, and old ones if the settings say so
+    Consolidate(ConsolidateArgs),
+    /// Make the embeddings that are missing, now instead of in the background of a server
+    Embed,
     /// Delete episodes for good
     Forget(ForgetArgs),
     /// Show each setting and where it came from
@@ -374,6 +378,18 @@ pub struct RelateArgs {
 fn relation_kind() -> impl TypedValueParser<Value = RelationKind> {
     PossibleValuesParser::new(RelationKind::ALL.map(RelationKind::as_str))
         .try_map(|name| RelationKind::ALL.into_iter().find(|k| k.as_str() == name).ok_or("none"))
+}
+
+/// Arguments of `consolidate`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Nothing is lost: archived episodes stay as they are, `show` and `list --archived` show them, and what
+they taught is recalled as before. Age is a reason only with retention.archive_after_days. Agents may go
+on working; stopped and run again, it goes on.")]
+pub struct ConsolidateArgs {
+    /// Say what would be archived, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// Arguments of `forget`.
