@@ -207,7 +207,11 @@ impl Measured {
 
     fn meets(&self, target: &Target) -> Option<bool> {
         Some(match *target {
-            Target::Times(n) => self.timing.as_ref()?.ratio?.mean >= n,
+            // Not where the interval leaves open whether there is any effect.
+            Target::Times(n) => {
+                let ratio = self.timing.as_ref()?.ratio?;
+                ratio.mean >= n && ratio.low > 1.0
+            }
             Target::Cut(name, part) => {
                 let figure = self.figure(name)?;
                 figure.on <= figure.off * (1.0 - part)
