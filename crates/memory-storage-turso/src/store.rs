@@ -29,8 +29,6 @@ use crate::transport::{
     LocalTransport, RemoteConfig, RemoteMetrics, RemoteTransport, Transport, offload,
 };
 use crate::upkeep::{Saves, dictionaries};
-use crate::vectors::Vectors;
-use crate::verify::{self, Verification};
 use crate::write::{self, Plan, Verdict};
 
 /// Bytes of parameters in one write batch, about: far below what a server takes in one request, and
@@ -145,11 +143,6 @@ impl TursoStore {
         self.database.ready().await
     }
 
-    /// The vectors of its episodes.
-    pub fn vectors(&self) -> Vectors {
-        Vectors::of(self.database.clone())
-    }
-
     /// What the connection to a server did and where it stands; `None` on a local file.
     pub fn remote_metrics(&self) -> Option<&RemoteMetrics> {
         self.database.remote_metrics()
@@ -164,22 +157,6 @@ impl TursoStore {
     /// Counters since the store was opened.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
-    }
-
-    /// Checks that everything stored agrees with itself, and with `repair` puts right what can be put
-    /// right without loss. Tells `progress` how many episodes are done. Others may go on working:
-    /// what they change meanwhile is left to them.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`ready`](Self::ready); the database could not be reached or asked. What is damaged is
-    /// no error but a finding.
-    pub async fn verify(
-        &self,
-        repair: bool,
-        progress: impl FnMut(u64) + Send,
-    ) -> Result<Verification> {
-        verify::run(self, repair, progress).await
     }
 
     /// Finishes the writes that wait and lets go of the database. Later calls are refused.

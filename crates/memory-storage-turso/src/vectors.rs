@@ -12,6 +12,7 @@ use crate::batch::{Access, Batch, Statement, Value};
 use crate::columns::Columns;
 use crate::database::Database;
 use crate::read;
+use crate::store::TursoStore;
 use crate::write::{blob, text};
 
 /// Changes looked at in one statement: most need no vector, and a server does not like to be kept.
@@ -161,11 +162,14 @@ impl VectorLease {
     }
 }
 
-impl Vectors {
-    pub(crate) fn of(database: Arc<Database>) -> Self {
-        Vectors { database }
+impl TursoStore {
+    /// The vectors of its episodes.
+    pub fn vectors(&self) -> Vectors {
+        Vectors { database: self.database.clone() }
     }
+}
 
+impl Vectors {
     /// A page of what is new of a model's vectors: one round trip.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use memory_core::recall::RecallQuery;
 use memory_core::record::RecordKind;
 use memory_core::store::RelationKind;
 
+use super::consolidate::ConsolidateArgs;
 use super::filter::FilterArgs;
 use super::init::clients::{Client, Reach};
 use crate::config::Flags;
@@ -378,18 +379,6 @@ pub struct RelateArgs {
 fn relation_kind() -> impl TypedValueParser<Value = RelationKind> {
     PossibleValuesParser::new(RelationKind::ALL.map(RelationKind::as_str))
         .try_map(|name| RelationKind::ALL.into_iter().find(|k| k.as_str() == name).ok_or("none"))
-}
-
-/// Arguments of `consolidate`.
-#[derive(Debug, ClapArgs)]
-#[command(after_help = "\
-Nothing is lost: archived episodes stay as they are, `show` and `list --archived` show them, and what
-they taught is recalled as before. Age is a reason only with retention.archive_after_days. Agents may go
-on working; stopped and run again, it goes on.")]
-pub struct ConsolidateArgs {
-    /// Say what would be archived, and do nothing
-    #[arg(long)]
-    pub dry_run: bool,
 }
 
 /// Arguments of `forget`.

@@ -3,17 +3,29 @@
 use std::sync::Weak;
 use std::time::{Duration, Instant};
 
+use clap::Args as ClapArgs;
 use memory_core::EpisodeStore;
 use memory_core::memory::{Archived, Consolidate, Consolidated};
 use memory_core::store::Scope;
 use memory_core::{Error, Timestamp};
 use serde_json::json;
 
-use super::args::ConsolidateArgs;
 use super::output::{DIM, Output, one_line, paint};
 use super::session::{LocalMemory, Session};
 use super::{Failure, progress};
 use crate::config::Config;
+
+/// Arguments of `consolidate`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Nothing is lost: archived episodes stay as they are, `show` and `list --archived` show them, and what
+they taught is recalled as before. Age is a reason only with retention.archive_after_days. Agents may go
+on working; stopped and run again, it goes on.")]
+pub struct ConsolidateArgs {
+    /// Say what would be archived, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
 
 const DAY_US: i64 = 86_400_000_000;
 
