@@ -34,7 +34,9 @@ fn id(n: u64) -> EpisodeId {
 fn open(runtime: &Runtime, dir: &std::path::Path, memory_bytes: u64) -> HybridStorage {
     let database = DatabaseConfig::Local(TursoConfig::at(dir.join("bench.db")));
     let cache = CacheConfig { memory_bytes, ..CacheConfig::default() };
-    runtime.block_on(HybridStorage::open(HybridConfig { database, cache })).unwrap()
+    runtime
+        .block_on(HybridStorage::open(HybridConfig { database, cache, embeddings: None }))
+        .unwrap()
 }
 
 fn storage(c: &mut Criterion) {

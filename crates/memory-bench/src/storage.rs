@@ -45,7 +45,7 @@ pub(crate) async fn figures() -> Result<Vec<Figure>> {
 async fn open(dir: &std::path::Path, memory_bytes: u64) -> Result<HybridStorage> {
     let database = DatabaseConfig::Local(TursoConfig::at(dir.join("bench.db")));
     let cache = CacheConfig { memory_bytes, ..CacheConfig::default() };
-    Ok(HybridStorage::open(HybridConfig { database, cache }).await?)
+    Ok(HybridStorage::open(HybridConfig { database, cache, embeddings: None }).await?)
 }
 
 /// Saves per second, each acknowledged before its writer goes on.

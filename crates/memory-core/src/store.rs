@@ -13,7 +13,7 @@ use crate::condition::Condition;
 use crate::episode::{Episode, EpisodeId, LessonId, Step, WriteId};
 use crate::error::Result;
 use crate::learning::{Evidence, Lesson, LessonKind, ScoredLesson};
-use crate::recall::FeedbackCounts;
+use crate::recall::{FeedbackCounts, Similar, SimilarQuery};
 use crate::record::{Record, RecordKind};
 
 pub use activity::{Activity, ActivityQuery, Period, TaskType};
@@ -55,6 +55,16 @@ pub trait EpisodeStore: Send + Sync + 'static {
 
     /// Full-text search, best first.
     fn search(&self, query: &SearchQuery) -> impl Future<Output = Result<SearchResult>> + Send;
+
+    /// Episodes that mean about the same as the query, where embeddings are set up. Never an error:
+    /// that it does not work is an answer, and the search by words goes on.
+    fn similar(&self, _query: &SimilarQuery) -> impl Future<Output = Similar> + Send {
+        std::future::ready(Similar::Off)
+    }
+
+    /// What users said about episodes, in the order of the ids: what [`search`](Self::search) tells of
+    /// its hits, for those that [`similar`](Self::similar) alone found.
+    fn said(&self, ids: &[EpisodeId]) -> impl Future<Output = Result<Vec<FeedbackCounts>>> + Send;
 
     /// Patterns and heuristics with their statistics.
     fn lessons(

@@ -12,6 +12,7 @@
 //! - [`older`]: databases in the older layout, to be read
 //! - [`payload`]: episodes and steps as stored bytes: codecs, compression, dictionaries
 //! - `upkeep`: dictionaries of the database, made when they pay; payloads written anew
+//! - [`vectors`]: what an embedding model made of episodes
 //! - `database`: a transport whose schema is brought up to date before its first use
 //! - `transport`: runs a batch in one go; `transport::local` on a file, `transport::remote` on a server
 //! - [`pending`]: writes accepted on this machine that a remote database does not have yet
@@ -35,6 +36,7 @@ mod schema;
 pub mod store;
 mod transport;
 mod upkeep;
+pub mod vectors;
 pub mod verify;
 mod write;
 
@@ -46,6 +48,7 @@ pub use schema::Upgrade;
 pub use store::TursoStore;
 pub use transport::{
     BreakerConfig, DatabaseUrl, Gauge, RemoteConfig, RemoteMetrics, RemoteTransport, RetryConfig,
-    Secret, TokenSource, tls_config,
+    Secret, Token, TokenSource, tls_config,
 };
 pub use upkeep::Reencoded;
+pub use vectors::Vectors;

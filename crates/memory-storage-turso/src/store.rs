@@ -6,6 +6,7 @@ use std::time::Instant;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use memory_core::envelope::DictionaryId;
 use memory_core::learning::ScoredLesson;
+use memory_core::recall::FeedbackCounts;
 use memory_core::record::RecordKind;
 use memory_core::store::{
     Activity, ActivityQuery, Carried, Changes, Counts, LessonQuery, ListQuery, Page, Recollection,
@@ -22,13 +23,12 @@ use crate::database::Database;
 use crate::metrics::{Metrics, Operation, Pool};
 use crate::payload::{Known, PayloadConfig, Payloads};
 use crate::read::{
-    self, activity, changes, counts, episodes, lessons, list, relations, scan, search,
+    self, activity, changes, counts, episodes, lessons, list, relations, said, scan, search,
 };
 use crate::transport::{
     LocalTransport, RemoteConfig, RemoteMetrics, RemoteTransport, Transport, offload,
 };
 use crate::upkeep::{Saves, dictionaries};
-use crate::verify::{self, Verification};
 use crate::write::{self, Plan, Verdict};
 
 /// Bytes of parameters in one write batch, about: far below what a server takes in one request, and
@@ -58,7 +58,7 @@ const PAYLOAD_ATTEMPTS: usize = 3;
 /// Episodes in libSQL.
 #[derive(Debug)]
 pub struct TursoStore {
-    pub(crate) database: Database,
+    pub(crate) database: Arc<Database>,
     pub(crate) payloads: Payloads,
     /// Parts of one large call that are worked on side by side.
     parallel_chunks: usize,
@@ -88,7 +88,7 @@ impl TursoStore {
         let weighed = config.weighed_matches;
         let opened = metrics.clone();
         let local = offload(move || LocalTransport::open(config, opened)).await??;
-        let database = Database::new(Transport::Local(local), name, upgrade);
+        let database = Arc::new(Database::new(Transport::Local(local), name, upgrade));
         let store = Self::over(database, payload, parallel_chunks, weighed, metrics);
         store.ready().await?;
         Ok(store)
@@ -107,12 +107,12 @@ impl TursoStore {
         let (parallel_chunks, upgrade) = (config.parallel_chunks, config.upgrade);
         let weighed = config.weighed_matches;
         let transport = Transport::Remote(RemoteTransport::new(config)?);
-        let database = Database::new(transport, name, upgrade);
+        let database = Arc::new(Database::new(transport, name, upgrade));
         Ok(Self::over(database, payload, parallel_chunks, weighed, Arc::default()))
     }
 
     fn over(
-        database: Database,
+        database: Arc<Database>,
         payload: PayloadConfig,
         parallel_chunks: usize,
         weighed_matches: usize,
@@ -157,22 +157,6 @@ impl TursoStore {
     /// Counters since the store was opened.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
-    }
-
-    /// Checks that everything stored agrees with itself, and with `repair` puts right what can be put
-    /// right without loss. Tells `progress` how many episodes are done. Others may go on working:
-    /// what they change meanwhile is left to them.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`ready`](Self::ready); the database could not be reached or asked. What is damaged is
-    /// no error but a finding.
-    pub async fn verify(
-        &self,
-        repair: bool,
-        progress: impl FnMut(u64) + Send,
-    ) -> Result<Verification> {
-        verify::run(self, repair, progress).await
     }
 
     /// Finishes the writes that wait and lets go of the database. Later calls are refused.
@@ -490,6 +474,11 @@ impl EpisodeStore for TursoStore {
             search::result(query, self.run(batch, &query.scope).await?)
         })
         .await
+    }
+
+    async fn said(&self, ids: &[EpisodeId]) -> Result<Vec<FeedbackCounts>> {
+        let batch = read::read(vec![said::said(ids)]);
+        said::counts(ids.len(), read::rows(self.run(batch, &Scope::All).await?))
     }
 
     async fn lessons(&self, query: &LessonQuery) -> Result<Vec<ScoredLesson>> {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use memory_core::learning::ScoredLesson;
+use memory_core::recall::{FeedbackCounts, Similar, SimilarQuery};
 use memory_core::store::{
     Activity, ActivityQuery, Changes, Counts, EpisodeStore, LessonQuery, ListQuery, Page,
     Recollection, Relation, ScanPage, ScanQuery, Scope, SearchQuery, SearchResult, TaskType,
@@ -18,6 +19,7 @@ use tokio::task::JoinHandle;
 
 use crate::background;
 use crate::check::CacheCheck;
+use crate::embeddings::{Embeddings, EmbeddingsConfig, Filled};
 use crate::metrics::Metrics;
 use crate::pending::{PendingConfig, PendingStore};
 use crate::queries::{Answer, Queries};
@@ -55,6 +57,8 @@ pub struct HybridConfig {
     pub database: DatabaseConfig,
     /// The cache in front of it.
     pub cache: CacheConfig,
+    /// The endpoint that makes embeddings, where there is one.
+    pub embeddings: Option<EmbeddingsConfig>,
 }
 
 /// Where the durable store is.
@@ -85,6 +89,7 @@ pub struct HybridStorage<D: EpisodeStore = PendingStore> {
     place: Door<D>,
     metrics: Arc<Metrics>,
     background: Background,
+    embeddings: Option<Embeddings>,
 }
 
 /// The background work; ends when this is dropped.
@@ -113,18 +118,40 @@ impl HybridStorage {
     /// Those of [`TursoStore::open`], [`TursoStore::connect`] and [`PendingStore::open`]. A cache
     /// file that cannot be had is none: it is logged, and done without.
     pub async fn open(config: HybridConfig) -> Result<Self> {
-        let (durable, place) = match config.database {
+        let with_embeddings = |store: &TursoStore| {
+            let config = config.embeddings.as_ref();
+            config.map(|config| Embeddings::new(config, store.vectors())).transpose()
+        };
+        let (durable, place, embeddings) = match config.database {
             DatabaseConfig::Local(file) => {
-                (PendingStore::direct(TursoStore::open(file).await?), Place::Local)
+                let store = TursoStore::open(file).await?;
+                let embeddings = with_embeddings(&store)?;
+                (PendingStore::direct(store), Place::Local, embeddings)
             }
             DatabaseConfig::Remote { remote, pending } => {
                 let url = remote.url.to_string();
                 let server = TursoStore::connect(remote)?;
+                let embeddings = with_embeddings(&server)?;
                 let clock = Arc::new(SystemClock);
-                (PendingStore::open(server, &url, pending, clock).await?, Place::Remote)
+                let store = PendingStore::open(server, &url, pending, clock).await?;
+                (store, Place::Remote, embeddings)
             }
         };
-        Ok(Self::new(durable, place, &config.cache))
+        Ok(HybridStorage { embeddings, ..Self::new(durable, place, &config.cache) })
+    }
+
+    /// Makes the embeddings that are missing: see [`Embeddings::fill`]. `None`: no endpoint is
+    /// configured.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Embeddings::fill`].
+    pub async fn embed_missing(
+        &self,
+        progress: impl FnMut(&Filled) + Send,
+    ) -> Result<Option<Filled>> {
+        let Some(embeddings) = &self.embeddings else { return Ok(None) };
+        embeddings.fill(self.durable().durable(), progress).await.map(Some)
     }
 }
 
@@ -141,6 +168,7 @@ impl<D: EpisodeStore> HybridStorage<D> {
                 place: Door::Straight(durable),
                 metrics,
                 background,
+                embeddings: None,
             };
         }
         let remote = place == Place::Remote;
@@ -159,6 +187,7 @@ impl<D: EpisodeStore> HybridStorage<D> {
             place: Door::Cached(shared),
             metrics,
             background: Background(background),
+            embeddings: None,
         }
     }
 
@@ -168,6 +197,11 @@ impl<D: EpisodeStore> HybridStorage<D> {
             Door::Cached(shared) => &shared.durable,
             Door::Straight(durable) => durable,
         }
+    }
+
+    /// Recall by meaning; `None`: no endpoint is configured.
+    pub fn embeddings(&self) -> Option<&Embeddings> {
+        self.embeddings.as_ref()
     }
 
     /// What reads and writes did since start.
@@ -320,6 +354,17 @@ impl<D: EpisodeStore> EpisodeStore for HybridStorage<D> {
         let found = shared.durable.search(query).await?;
         shared.keep(&key, || Answer::Search(found.clone()), version, now);
         Ok(found)
+    }
+
+    async fn similar(&self, query: &SimilarQuery) -> Similar {
+        match &self.embeddings {
+            Some(embeddings) => embeddings.similar(query).await,
+            None => Similar::Off,
+        }
+    }
+
+    async fn said(&self, ids: &[EpisodeId]) -> Result<Vec<FeedbackCounts>> {
+        self.durable().said(ids).await
     }
 
     async fn lessons(&self, query: &LessonQuery) -> Result<Vec<ScoredLesson>> {

@@ -8,6 +8,7 @@
 //! - `feed`: where the change feed was read to, and when
 //! - `queries`: results of queries, kept while nothing is known to have changed
 //! - [`single_flight`]: concurrent misses of one id become one fetch
+//! - [`embeddings`]: recall by meaning, where an endpoint is configured
 //! - `background`: warm-up, idle polls, memory pressure, history
 //! - [`pending`]: the journal of steps and the outbox in front of a remote database
 //! - [`check`]: comparing what is cached with the database
@@ -15,6 +16,7 @@
 
 mod background;
 pub mod check;
+pub mod embeddings;
 mod feed;
 pub mod hybrid;
 pub mod metrics;
@@ -27,6 +29,7 @@ pub mod single_flight;
 mod writes;
 
 pub use check::CacheCheck;
+pub use embeddings::{Embeddings, EmbeddingsConfig, Filled};
 pub use hybrid::{DatabaseConfig, Freshness, HybridConfig, HybridStorage, Place};
 pub use memory_storage_redb::metrics::TierMetrics;
 pub use memory_storage_redb::{

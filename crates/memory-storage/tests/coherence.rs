@@ -14,7 +14,7 @@ use memory_storage::{CacheConfig, DatabaseConfig, HybridConfig, HybridStorage, T
 async fn open(dir: &tempfile::TempDir, max_staleness: Duration) -> HybridStorage {
     let database = DatabaseConfig::Local(TursoConfig::at(dir.path().join("memory.db")));
     let cache = CacheConfig { max_staleness, ..CacheConfig::default() };
-    HybridStorage::open(HybridConfig { database, cache }).await.unwrap()
+    HybridStorage::open(HybridConfig { database, cache, embeddings: None }).await.unwrap()
 }
 
 fn episode(name: &str) -> Episode {

@@ -50,7 +50,7 @@ async fn open(server: &Server, dir: &Path) -> HybridStorage {
     };
     let pending = PendingConfig { path: dir.join("pending.db"), ..PendingConfig::default() };
     let database = DatabaseConfig::Remote { remote: remote(&server.url()), pending };
-    HybridStorage::open(HybridConfig { database, cache }).await.unwrap()
+    HybridStorage::open(HybridConfig { database, cache, embeddings: None }).await.unwrap()
 }
 
 fn id(n: u64) -> EpisodeId {

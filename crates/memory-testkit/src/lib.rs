@@ -5,6 +5,7 @@
 //! # Layout
 //!
 //! - [`conversations`]: conversations with questions about them
+//! - [`embeddings`]: an HTTP server that makes embeddings, with a deterministic hashing model
 //! - [`fuzz`]: inputs mutated, and kept when the target says something new
 //! - [`generate`]: seeded episodes of realistic size and shape
 //! - [`npm`]: installs the pinned npm packages once, or says why tests are skipped
@@ -21,6 +22,8 @@
 
 #[cfg(feature = "full")]
 pub mod conversations;
+#[cfg(feature = "full")]
+pub mod embeddings;
 #[cfg(feature = "full")]
 pub mod fuzz;
 pub mod generate;

@@ -6,14 +6,17 @@
 //! - `intake`: episodes and records that come from files
 //! - `rate`: somebody's verdict on a completed episode
 //! - `recollect`: recall, feedback, forget
+//! - `consolidate`: duplicates and old episodes, archived
 //! - `attribution`: what was recalled for which episode, until its next write
 
 mod attribution;
+mod consolidate;
 mod intake;
 mod lifecycle;
 mod rate;
 mod recollect;
 
+pub use consolidate::{Archived, Consolidate, Consolidated};
 pub use intake::Intake;
 pub use lifecycle::{Completed, Completion, NewEpisode, StepsLogged};
 

@@ -1,12 +1,16 @@
 //! Recall, feedback, forget.
 
+use std::sync::Arc;
+
 use super::Memory;
-use crate::episode::EpisodeId;
+use crate::episode::{Episode, EpisodeId};
 use crate::error::Result;
 use crate::learning::{self, Playbook, ScoredLesson};
-use crate::recall::{self, Candidates, Ranking, Recall, RecallQuery};
+use crate::recall::similar::lets_through;
+use crate::recall::{self, Candidates, Mode, Nearest, Ranking, Recall, RecallQuery, Similar};
 use crate::store::{
-    EpisodeStore, Feedback, Filter, Forget, LessonQuery, ListQuery, Relation, Scope, Write,
+    EpisodeStore, Feedback, Filter, Forget, LessonQuery, ListQuery, Relation, Scope, SearchHit,
+    SearchQuery, SearchResult, Write,
 };
 
 /// The best hits whose lessons are read, in the same round trip as the episodes and so before these
@@ -34,22 +38,68 @@ impl<S: EpisodeStore> Memory<S> {
 
     async fn ranked(&self, query: &RecallQuery) -> Result<(Ranking, Vec<ScoredLesson>)> {
         query.validate()?;
-        let found = self.store().search(&query.search()).await?;
-        if found.hits.is_empty() {
-            let none = Candidates { found: &found, episodes: &[] };
-            return Ok((recall::rank(query, &none, self.now()), Vec::new()));
-        }
+        let (search, similar) = (query.search(), query.similar());
+        let (found, similar) =
+            futures::join!(self.store().search(&search), self.store().similar(&similar));
+        let mut found = found?;
+        let (nearest, mode, degraded) = match similar {
+            Similar::Off => (Nearest::default(), Mode::Lexical, None),
+            Similar::Unavailable(reason) => (Nearest::default(), Mode::Lexical, Some(reason)),
+            Similar::Found(nearest) => (nearest, Mode::LexicalAndEmbeddings, None),
+        };
         let ids = recall::candidates(&found);
+        let beyond = nearest.beyond(&ids);
+        let mut ranked = (Ranking::default(), Vec::new());
+        if ids.is_empty() && beyond.is_empty() {
+            let none = Candidates { found: &found, episodes: &[], nearest: &nearest };
+            ranked.0 = recall::rank(query, &none, self.now());
+        } else {
+            let read = self.read_candidates(&search, &mut found, &ids, &beyond).await?;
+            let candidates = Candidates { found: &found, episodes: &read.0, nearest: &nearest };
+            ranked = (recall::rank(query, &candidates, self.now()), read.1);
+        }
+        (ranked.0.mode, ranked.0.degraded) = (mode, degraded);
+        Ok(ranked)
+    }
+
+    /// Reads what words found, and what meaning found beyond them: that joins the hits, with a score
+    /// of 0, where the filter lets it through.
+    async fn read_candidates(
+        &self,
+        search: &SearchQuery,
+        found: &mut SearchResult,
+        by_words: &[EpisodeId],
+        beyond: &[EpisodeId],
+    ) -> Result<(Vec<Arc<Episode>>, Vec<ScoredLesson>)> {
+        let best =
+            |ids: &[EpisodeId]| ids.iter().take(LESSON_EPISODES).copied().collect::<Vec<_>>();
         let lessons = LessonQuery {
-            scope: query.scope.clone(),
-            episodes: ids.iter().take(LESSON_EPISODES).copied().collect(),
+            scope: search.scope.clone(),
+            episodes: [best(by_words), best(beyond)].concat(),
             kinds: Vec::new(),
             limit: LESSONS,
         };
-        let read = self.store().recollect(&ids, &lessons).await?;
-        let episodes: Vec<_> = read.episodes.into_iter().flatten().collect();
-        let candidates = Candidates { found: &found, episodes: &episodes };
-        Ok((recall::rank(query, &candidates, self.now()), read.lessons))
+        let ids = [by_words, beyond].concat();
+        // A request of its own, beside the other and only where there is something to be asked: a
+        // search by words, which knows this of its hits, does not wait for the embedding of the query.
+        let said = async {
+            if beyond.is_empty() { Ok(Vec::new()) } else { self.store().said(beyond).await }
+        };
+        let (read, said) = futures::join!(self.store().recollect(&ids, &lessons), said);
+        let (read, said) = (read?, said?);
+        let (words, meaning) = read.episodes.split_at_checked(by_words.len()).unwrap_or_default();
+        let mut episodes: Vec<_> = words.iter().flatten().cloned().collect();
+        for (episode, feedback) in meaning.iter().zip(said) {
+            let passes = |episode: &&Arc<Episode>| lets_through(&search.filter, episode);
+            let Some(episode) = episode.as_ref().filter(passes) else { continue };
+            let (id, score, bytes, nearby) = (episode.id, 0.0, 0, Vec::new());
+            // Words may have found it too, only too far down to be read.
+            if !found.hits.iter().any(|hit| hit.id == id) {
+                found.hits.push(SearchHit { id, score, feedback, bytes, nearby });
+            }
+            episodes.push(episode.clone());
+        }
+        Ok((episodes, read.lessons))
     }
 
     /// Records whether something recalled was of use. The last word per (subject, by) counts.

@@ -1,9 +1,9 @@
 //! Which lessons come with an answer, in which order.
 
 use super::query::{RecallLesson, THIS_TASK};
-use super::rank::{Ranked, Ranking};
+use super::rank::Ranking;
 use crate::clock::Timestamp;
-use crate::episode::LessonId;
+use crate::episode::{Episode, LessonId};
 use crate::learning::task_action::task_condition;
 use crate::learning::trace::one_line;
 use crate::learning::{LessonKind, ScoredLesson};
@@ -34,7 +34,7 @@ pub(super) fn applicable(
     let mut chosen: Vec<Candidate<'_>> = lessons
         .iter()
         .filter(|lesson| !lesson.stats.is_wrong())
-        .filter(|lesson| applies(lesson, &ranking.results) && says_more_than_its_run(lesson))
+        .filter(|lesson| applies(lesson, ranking) && says_more_than_its_run(lesson))
         .map(|lesson| Candidate::of(lesson, now))
         .filter(|one| one.is_choice() || one.confidence >= MIN_CONFIDENCE)
         .collect();
@@ -56,12 +56,14 @@ pub(super) fn applicable(
     kept.into_iter().map(|(one, contradicts)| one.recalled(&task, contradicts)).collect()
 }
 
-fn applies(lesson: &ScoredLesson, results: &[Ranked]) -> bool {
-    results.iter().any(|result| result.episode.lessons.contains(&lesson.lesson.id))
-        || (lesson.lesson.lesson_kind == LessonKind::TaskAction
-            && results.iter().any(|result| {
-                task_condition(&result.episode.task_description) == lesson.lesson.condition
-            }))
+fn applies(lesson: &ScoredLesson, ranking: &Ranking) -> bool {
+    let is_of = |episode: &Episode| {
+        episode.lessons.contains(&lesson.lesson.id)
+            || (lesson.lesson.lesson_kind == LessonKind::TaskAction
+                && task_condition(&episode.task_description) == lesson.lesson.condition)
+    };
+    let found = ranking.results.iter().map(|result| &result.episode);
+    found.chain(&ranking.archived).any(|episode| is_of(episode))
 }
 
 /// The way one single run took is told by that run already.

@@ -14,6 +14,7 @@
 //! - `needed`: the terms of a query and what each is worth
 //! - `lessons`: which lessons come with an answer, which contradict or supersede another
 //! - `item`: one episode within its share of the budget
+//! - [`similar`]: candidates by meaning, and how that is put beside words
 //! - [`tokens`]: an upper estimate of what a text costs in a model's context window
 
 mod asked;
@@ -27,6 +28,7 @@ pub mod query;
 pub mod rank;
 mod relevance;
 pub mod render;
+pub mod similar;
 mod stem;
 mod surroundings;
 mod synonyms;
@@ -37,3 +39,4 @@ pub mod tokens;
 pub use query::{Mode, Recall, RecallItem, RecallLesson, RecallQuery, candidates};
 pub use rank::{Candidates, FeedbackCounts, Ranked, Ranking, rank};
 pub use render::render;
+pub use similar::{Nearest, Similar, SimilarQuery};

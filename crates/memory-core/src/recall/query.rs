@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::similar::SimilarQuery;
 use super::text::query_terms;
 use crate::episode::{EpisodeId, LessonId};
 use crate::error::{Error, Result};
@@ -76,12 +77,17 @@ impl RecallQuery {
         Ok(())
     }
 
-    /// The search that finds the candidates.
+    /// The search by meaning beside it.
+    pub fn similar(&self) -> SimilarQuery {
+        SimilarQuery { text: self.task.clone(), scope: self.scope.clone() }
+    }
+
+    /// The search that finds the candidates, archived ones among them: what they taught comes back.
     pub fn search(&self) -> SearchQuery {
         SearchQuery {
             scope: self.scope.clone(),
             terms: query_terms(&self.task),
-            filter: self.filter.clone(),
+            filter: Filter { include_archived: true, ..self.filter.clone() },
             limit: HITS,
         }
     }
@@ -113,11 +119,15 @@ pub fn candidates(found: &SearchResult) -> Vec<EpisodeId> {
 }
 
 /// How candidates were found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Mode {
     /// By their words alone.
+    #[default]
+    #[serde(rename = "lexical")]
     Lexical,
+    /// By their words and by what they mean.
+    #[serde(rename = "lexical+embeddings")]
+    LexicalAndEmbeddings,
 }
 
 /// What helps with a task, within the token budget.
@@ -125,6 +135,9 @@ pub enum Mode {
 pub struct Recall {
     /// How it was found.
     pub mode: Mode,
+    /// Embeddings are set up: why they were not used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub degraded: Option<String>,
     /// Why there is nothing, when there is nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nothing_relevant: Option<String>,

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use super::needed::Needed;
 use super::notes::{is_note, worth};
-use super::query::RecallQuery;
+use super::query::{Mode, RecallQuery};
 use super::relevance::Match;
+use super::similar::Nearest;
 
 use crate::clock::Timestamp;
 use crate::episode::{Episode, EpisodeId, OutcomeKind};
@@ -51,6 +52,9 @@ const SAME_TASK_RUNS: (usize, usize) = (2, 2);
 const NEAR_TASK_RUNS: (usize, usize) = (1, 1);
 const SIMILAR_TASK_RUNS: (usize, usize) = (1, 0);
 
+/// Archived episodes whose lessons come back.
+const ARCHIVED: usize = 5;
+
 /// Words of the query named in a reason.
 const WORDS_IN_REASON: usize = 4;
 
@@ -76,6 +80,8 @@ pub struct Candidates<'a> {
     pub found: &'a SearchResult,
     /// The episodes of its hits, in any order.
     pub episodes: &'a [Arc<Episode>],
+    /// What is near in meaning; those that words did not find are among the hits with a score of 0.
+    pub nearest: &'a Nearest,
 }
 
 /// One episode of a ranking.
@@ -101,8 +107,14 @@ pub struct Ranking {
     /// All candidates by score alone, the best first: before the cut-off, and before runs of one task
     /// are put together.
     pub order: Vec<EpisodeId>,
+    /// Archived episodes that would be among the results: only what they taught comes back.
+    pub archived: Vec<Arc<Episode>>,
     /// Why there is nothing, when there is nothing.
     pub nothing_relevant: Option<String>,
+    /// How candidates were found.
+    pub mode: Mode,
+    /// Embeddings are set up: why they were not used.
+    pub degraded: Option<String>,
 }
 
 /// Ranks the candidates of a query.
@@ -150,16 +162,18 @@ pub fn rank(query: &RecallQuery, candidates: &Candidates<'_>, now: Timestamp) ->
         })
         .collect();
     weigh_notes(query, &needed, &hits, &mut scored);
+    weigh_meaning(candidates.nearest, &mut scored);
     // What is near a hit may be what the filter keeps out: then it is there to be leaned on alone.
     let is_filtered = query.filter != Filter::default();
     scored.retain(|s| !is_filtered || hits.contains_key(&s.episode.id));
     scored.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.episode.id.cmp(&b.episode.id)));
-    let order: Vec<EpisodeId> = scored.iter().map(|s| s.episode.id).collect();
+    let is_visible = |s: &&Scored| query.filter.include_archived || s.episode.archived_at.is_none();
+    let order: Vec<EpisodeId> = scored.iter().filter(is_visible).map(|s| s.episode.id).collect();
     let then = match spoken_of {
         Some(_) => "; a listing with since and until shows all of a time",
         None => "",
     };
-    if order.is_empty() {
+    if scored.is_empty() {
         return nothing(order, &format!("no episode shares a word with the query{then}"));
     }
     scored.retain(|s| s.matched.is_relevant);
@@ -167,9 +181,15 @@ pub fn rank(query: &RecallQuery, candidates: &Candidates<'_>, now: Timestamp) ->
         let reason = "no episode covers enough of what the query is about";
         return nothing(order, &format!("{reason}{then}"));
     }
+    let archived = if query.filter.include_archived { Vec::new() } else { archived(&mut scored) };
+    if scored.is_empty() {
+        let reason =
+            "what is relevant was archived (`show`, `list --archived`); what it taught stays";
+        return Ranking { archived, ..nothing(order, reason) };
+    }
     let mut results = select(groups(scored));
     results.truncate(query.limit);
-    Ranking { results, order, nothing_relevant: None }
+    Ranking { results, order, archived, ..Ranking::default() }
 }
 
 /// Notes are ranked by what they say, with what stands around them, instead of by likeness of tasks.
@@ -200,8 +220,31 @@ fn is_from(episode: &Episode, named: &Named) -> bool {
     named.period.meets(episode.started_at, episode.ended_at.unwrap_or(episode.started_at))
 }
 
+/// Takes out the archived ones, and gives the best of them.
+fn archived(scored: &mut Vec<Scored>) -> Vec<Arc<Episode>> {
+    let is_archived = |s: &mut Scored| s.episode.archived_at.is_some();
+    let mut archived: Vec<_> = scored.extract_if(.., is_archived).map(|s| s.episode).collect();
+    archived.truncate(ARCHIVED);
+    archived
+}
+
+/// What an episode means counts as much as its words do, where that is known.
+fn weigh_meaning(nearest: &Nearest, scored: &mut [Scored]) {
+    let near = nearest.by_id();
+    for scored in scored {
+        let Some(near) = near.get(&scored.episode.id) else { continue };
+        let same_task = if scored.matched.same_task { SAME_TASK } else { 0.0 };
+        let by_words = scored.relevance - same_task;
+        let fused = near.fused(by_words);
+        scored.score += fused - by_words;
+        scored.relevance += fused - by_words;
+        scored.matched.is_relevant |= near.is_near;
+        scored.near = near.is_near.then_some(near.similarity);
+    }
+}
+
 fn nothing(order: Vec<EpisodeId>, reason: &str) -> Ranking {
-    Ranking { results: Vec::new(), order, nothing_relevant: Some(reason.to_owned()) }
+    Ranking { order, nothing_relevant: Some(reason.to_owned()), ..Ranking::default() }
 }
 
 struct Scored {
@@ -212,6 +255,8 @@ struct Scored {
     /// The words of the query for the time that it is from.
     as_asked: Option<String>,
     alike: Vec<EpisodeId>,
+    /// The similarity of what is near in meaning.
+    near: Option<f64>,
 }
 
 impl Scored {
@@ -241,6 +286,7 @@ impl Scored {
             score,
             as_asked: None,
             alike: Vec::new(),
+            near: None,
         }
     }
 }
@@ -377,11 +423,16 @@ fn ranked(run: Scored) -> Ranked {
     let mut why = Vec::new();
     if run.matched.same_task {
         why.push("same task".to_owned());
+    } else if let Some(similarity) = run.near.filter(|_| run.matched.words.is_empty()) {
+        why.push(format!("close in meaning ({similarity:.2})"));
     } else {
         let words: Vec<&str> =
             run.matched.words.iter().take(WORDS_IN_REASON).map(String::as_str).collect();
         let percent = (100.0 * run.matched.coverage).round();
         why.push(format!("covers {percent}% of the query ({})", words.join(", ")));
+        if let Some(similarity) = run.near {
+            why.push(format!("close in meaning ({similarity:.2})"));
+        }
     }
     why.extend(run.as_asked.map(|phrase| format!("from the time asked for: {phrase}")));
     why.push(

@@ -41,7 +41,8 @@ pub fn render(
     now: Timestamp,
 ) -> Recall {
     let mut recall = Recall {
-        mode: Mode::Lexical,
+        mode: ranking.mode,
+        degraded: ranking.degraded.clone(),
         nothing_relevant: ranking.nothing_relevant.clone(),
         items: Vec::new(),
         lessons: Vec::new(),
@@ -71,6 +72,9 @@ pub fn render(
                 budget.add(&mut recall.items, Some(item::other(other)));
             }
         }
+    } else {
+        // Those of archived episodes.
+        add_lessons(&mut recall, &mut budget, query.budget_tokens, lessons);
     }
     finish(&mut recall, ranking, query.budget_tokens);
     recall
@@ -164,6 +168,9 @@ impl Recall {
     /// The same content as plain text for a context window; shorter than the JSON.
     pub fn to_text(&self) -> String {
         let mut out = String::new();
+        if let Some(reason) = &self.degraded {
+            out.push_str(&format!("Found by words alone: {reason}\n"));
+        }
         if let Some(reason) = &self.nothing_relevant {
             out.push_str(&format!("Nothing relevant: {reason}\n"));
         }
@@ -175,6 +182,9 @@ impl Recall {
         }
         if self.left_out > 0 {
             out.push_str(&format!("{} left out\n", self.left_out));
+        }
+        if self.mode == Mode::LexicalAndEmbeddings {
+            out.push_str("Found by words and meaning\n");
         }
         out
     }

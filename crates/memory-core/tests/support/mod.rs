@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use memory_core::learning::{self, Evidence, Lesson, ScoredLesson};
 use memory_core::recall::document::Document;
-use memory_core::recall::{Candidates, FeedbackCounts, Ranking, Recall, RecallQuery, rank, render};
+use memory_core::recall::{
+    Candidates, FeedbackCounts, Nearest, Ranking, Recall, RecallQuery, rank, render,
+};
 use memory_core::store::{Scope, SearchHit, SearchResult};
 use memory_core::{Episode, EpisodeId, LessonId, Timestamp};
 
@@ -93,7 +95,8 @@ impl Index {
         let ids: std::collections::HashSet<EpisodeId> = found.hits.iter().map(|h| h.id).collect();
         let episodes: Vec<Arc<Episode>> =
             self.episodes.iter().filter(|e| ids.contains(&e.id)).cloned().collect();
-        let candidates = Candidates { found: &found, episodes: &episodes };
+        let candidates =
+            Candidates { found: &found, episodes: &episodes, nearest: &Nearest::default() };
         rank(query, &candidates, NOW)
     }
 

@@ -10,6 +10,7 @@ use memory_core::recall::RecallQuery;
 use memory_core::record::RecordKind;
 use memory_core::store::RelationKind;
 
+use super::consolidate::ConsolidateArgs;
 use super::filter::FilterArgs;
 use super::init::clients::{Client, Reach};
 use crate::config::Flags;
@@ -121,6 +122,10 @@ pub enum Command {
     Playbook(PlaybookArgs),
     /// Count what is stored, and say how it is kept
     Stats,
+    /// Archive runs that repeat a later one, and old ones if the settings say so
+    Consolidate(ConsolidateArgs),
+    /// Make the embeddings that are missing, now instead of in the background of a server
+    Embed,
     /// Delete episodes for good
     Forget(ForgetArgs),
     /// Show each setting and where it came from

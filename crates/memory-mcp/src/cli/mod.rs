@@ -16,8 +16,10 @@ mod bench;
 mod checkpoint;
 mod completions;
 mod config;
+mod consolidate;
 mod copy;
 mod doctor;
+mod embed;
 mod eval;
 mod export;
 mod forget;
@@ -153,6 +155,8 @@ async fn dispatch(command: Command, session: &Session, out: &mut Output) -> Resu
         Command::Relate(args) => relate::run(&args, &memory, session, out).await,
         Command::Playbook(args) => playbook::run(&args, &memory, session, out).await,
         Command::Stats => stats::run(&memory, session, out).await,
+        Command::Consolidate(args) => consolidate::run(&args, &memory, session, out).await,
+        Command::Embed => embed::run(&memory, session, out).await,
         Command::Bench(_)
         | Command::Config
         | Command::Completions(_)

@@ -1,10 +1,10 @@
 //! `memory-mcp recall TASK`.
 
-use memory_core::recall::{Recall, RecallItem, RecallLesson, RecallQuery};
+use memory_core::recall::{Mode, Recall, RecallItem, RecallLesson, RecallQuery};
 
 use super::Failure;
 use super::args::RecallArgs;
-use super::output::{DIM, Output, TITLE, outcome_style, paint, plain, width, wrap};
+use super::output::{self, DIM, Output, TITLE, outcome_style, paint, plain, width, wrap};
 use super::session::{LocalMemory, Session};
 
 pub(super) async fn run(
@@ -30,8 +30,11 @@ pub(super) async fn run(
 
 /// What was recalled, for people. Shorter than the JSON that the token budget is measured on.
 pub(super) fn print(recall: &Recall, out: &mut Output) -> Result<(), Failure> {
+    if let Some(reason) = &recall.degraded {
+        output::warn(format_args!("found by words alone: {}", plain(reason)));
+    }
     if let Some(reason) = &recall.nothing_relevant {
-        return out.line(format_args!("Nothing relevant: {}", plain(reason)));
+        out.line(format_args!("Nothing relevant: {}", plain(reason)))?;
     }
     for (place, item) in recall.items.iter().enumerate() {
         print_item(place + 1, item, out)?;
@@ -45,6 +48,9 @@ pub(super) fn print(recall: &Recall, out: &mut Output) -> Result<(), Failure> {
     if recall.left_out > 0 {
         let more = format!("{} more left out by --budget-tokens", recall.left_out);
         out.line(paint(DIM, more))?;
+    }
+    if recall.mode == Mode::LexicalAndEmbeddings {
+        out.line(paint(DIM, "found by words and meaning"))?;
     }
     Ok(())
 }

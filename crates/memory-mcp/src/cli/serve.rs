@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
-use super::Failure;
 use super::args::ServeArgs;
 use super::output::say;
 use super::session::{LocalMemory, Session};
+use super::{Failure, consolidate, embed};
 use crate::config::{Config, Otel};
 use crate::http::{self, HttpConfig, Token, TokenFile};
 use crate::mcp::{ServeDefaults, serve_stdio, stop_signal};
@@ -27,6 +27,9 @@ pub(super) async fn run(
     memory: &Arc<LocalMemory>,
     session: &Session,
 ) -> Result<(), Failure> {
+    tokio::spawn(embed::keep_up(Arc::downgrade(memory)));
+    let (config, scope) = (session.config().clone(), session.scope());
+    tokio::spawn(consolidate::when_idle(Arc::downgrade(memory), config, scope));
     let defaults = ServeDefaults { project: session.config().write_project().to_owned() };
     let telemetry =
         Arc::new(Telemetry::new(memory.clone(), session.config().files(&session.place()?)));

@@ -70,6 +70,9 @@ fn head(episode: &Episode, out: &mut Output) -> Result<(), Failure> {
     out.line(format_args!("project  {}  {}", one_line(&episode.project, 60), place.join(" · ")))?;
     let ended = episode.ended_at.map(|t| format!(", ended {}", utc(t))).unwrap_or_default();
     out.line(format_args!("begun    {}{ended} UTC", utc(episode.started_at)))?;
+    if let Some(at) = episode.archived_at {
+        out.line(format_args!("archived {} UTC", utc(at)))?;
+    }
     let outcome = paint(outcome_style(episode.state()), episode.state());
     let reward = episode.reward.as_ref().map(|r| format!(", reward {:.2}", r.score));
     out.line(format_args!("outcome  {outcome}{}", reward.unwrap_or_default()))?;

@@ -75,6 +75,10 @@ pub struct Config {
     pub otel: Otel,
     /// What clients' hooks record and are told.
     pub hooks: Hooks,
+    /// Recall by meaning.
+    pub embeddings: Embeddings,
+    /// What becomes of old episodes.
+    pub retention: Retention,
 }
 
 /// How the log is written.
@@ -250,6 +254,28 @@ impl Otel {
     }
 }
 
+/// Settings of recall by meaning.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Embeddings {
+    /// Base of an endpoint that makes embeddings as OpenAI's does. Empty: recall goes by words alone.
+    pub url: String,
+    /// The model it is asked for.
+    pub model: String,
+    /// The key it asks for.
+    pub api_key: AuthToken,
+    /// A file that holds the key; may be replaced while the program runs.
+    pub api_key_file: PathBuf,
+}
+
+/// Settings of consolidation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Retention {
+    /// Days after its end when consolidation archives an episode; 0: never.
+    pub archive_after_days: u32,
+    /// A server in whose database nothing was written for so long consolidates by itself; 0: never.
+    pub consolidate_after_idle_ms: u64,
+}
+
 impl Http {
     /// Which hosts and origins may call. The error names the setting and says what is wrong.
     pub fn allowed(&self) -> Result<Allowed, String> {
@@ -312,6 +338,7 @@ impl Config {
         }
         self.http.validate()?;
         self.otel.validate()?;
+        self.validate_embeddings()?;
         self.validate_storage(&place)
     }
 }

@@ -6,7 +6,7 @@ use memory_storage_turso::Secret;
 use serde::{Deserialize, Serialize};
 
 /// The names of settings that are never shown.
-pub(super) const SECRET_SETTINGS: [&str; 1] = ["database.auth_token"];
+pub(super) const SECRET_SETTINGS: [&str; 2] = ["database.auth_token", "embeddings.api_key"];
 
 /// What is shown in place of a secret that is there.
 pub(super) const SHOWN: &str = "[set]";

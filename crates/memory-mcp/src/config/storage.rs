@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use memory_core::Error;
 use memory_storage::{
-    CacheConfig, DatabaseConfig, HybridConfig, PendingConfig, Policy, RedbMode, Ttl,
+    CacheConfig, DatabaseConfig, EmbeddingsConfig, HybridConfig, PendingConfig, Policy, RedbMode,
+    Ttl,
 };
 use memory_storage_turso::pending::PendingFileConfig;
 use memory_storage_turso::{
@@ -13,7 +14,8 @@ use memory_storage_turso::{
 };
 
 use super::{
-    AuthToken, Cache, Config, Database, Hooks, Http, LogFormat, Otel, Place, Remote, Writes,
+    AuthToken, Cache, Config, Database, Embeddings, Hooks, Http, LogFormat, Otel, Place, Remote,
+    Retention, Writes,
 };
 use crate::telemetry::Files;
 
@@ -81,6 +83,13 @@ impl Config {
             },
             otel: Otel { endpoint: String::new(), interval_ms: 60_000 },
             hooks: Hooks { enabled: true, context_tokens: 800, deadline_ms: 200 },
+            embeddings: Embeddings {
+                url: String::new(),
+                model: String::new(),
+                api_key: AuthToken::default(),
+                api_key_file: PathBuf::new(),
+            },
+            retention: Retention { archive_after_days: 0, consolidate_after_idle_ms: 0 },
         }
     }
 
@@ -93,7 +102,7 @@ impl Config {
                 pending: self.pending(),
             },
         };
-        HybridConfig { database, cache: self.cache_config() }
+        HybridConfig { database, cache: self.cache_config(), embeddings: self.embeddings_config() }
     }
 
     fn cache_config(&self) -> CacheConfig {
@@ -160,13 +169,32 @@ impl Config {
 
     /// The token of the settings.
     pub fn token(&self) -> TokenSource {
-        let Database { auth_token, auth_token_file, .. } = &self.database;
-        if auth_token_file != Path::new("") {
-            TokenSource::File(auth_token_file.clone())
-        } else if auth_token.is_set() {
-            TokenSource::Fixed(auth_token.secret())
-        } else {
-            TokenSource::None
+        token(&self.database.auth_token, &self.database.auth_token_file)
+    }
+
+    /// The endpoint that makes embeddings, where there is one.
+    fn embeddings_config(&self) -> Option<EmbeddingsConfig> {
+        let Embeddings { url, model, api_key, api_key_file } = &self.embeddings;
+        let ca_file = &self.remote.ca_file;
+        (!url.is_empty()).then(|| EmbeddingsConfig {
+            url: url.clone(),
+            model: model.clone(),
+            key: token(api_key, api_key_file),
+            ca_file: (ca_file != Path::new("")).then(|| ca_file.clone()),
+        })
+    }
+
+    pub(super) fn validate_embeddings(&self) -> Result<(), (String, String)> {
+        if self.embeddings.api_key.is_set() && self.embeddings.api_key_file != Path::new("") {
+            let problem = "is set beside embeddings.api_key; leave one of them out";
+            return Err(("embeddings.api_key_file".into(), problem.into()));
+        }
+        match self.embeddings_config().map(|config| config.validate()) {
+            None | Some(Ok(())) => Ok(()),
+            Some(Err(Error::Invalid { field, problem })) => {
+                Err((format!("embeddings.{field}"), problem))
+            }
+            Some(Err(other)) => Err(("embeddings.url".into(), other.to_string())),
         }
     }
 
@@ -232,6 +260,16 @@ impl Config {
             Err(other) => Err(("remote".into(), other.to_string())),
             Ok(()) => Ok(()),
         }
+    }
+}
+
+fn token(secret: &AuthToken, file: &Path) -> TokenSource {
+    if file != Path::new("") {
+        TokenSource::File(file.to_owned())
+    } else if secret.is_set() {
+        TokenSource::Fixed(secret.secret())
+    } else {
+        TokenSource::None
     }
 }
 

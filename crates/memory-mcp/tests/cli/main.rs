@@ -3,9 +3,12 @@
 //! - `world`: one directory, one database, the binary run in it
 //! - `commands`: every command on a small memory
 //! - `settings`: where values come from, and what is said about wrong ones
+//! - `embeddings`: recall by meaning, with a real endpoint
+//! - `consolidate`: duplicates and old episodes archived, what they taught kept
 //! - `eval`: what recall brings, measured on recorded runs
 //! - `hooks`: sessions recorded by hooks, from a client's JSON to the next session
 //! - `hook_secrets`: none of what was planted is on disk
+//! - `forgotten`: what is forgotten is found by no command
 //! - `import_export`: what goes in comes out
 //! - `bench`: every row of the benchmark, tiny
 //! - `bad_input`: clear errors, nothing lost
@@ -30,9 +33,12 @@
 mod bad_input;
 mod bench;
 mod commands;
+mod consolidate;
 mod credentials;
+mod embeddings;
 mod eval;
 mod eval_retrieval;
+mod forgotten;
 mod hook_secrets;
 mod hooks;
 mod import_export;

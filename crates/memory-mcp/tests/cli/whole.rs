@@ -169,7 +169,7 @@ fn the_schema_goes_back_and_forth_where_nothing_gets_lost() {
     none.run(&["migrate"]).failed(1).says("there is no database file");
 
     let back = (latest - 1).to_string();
-    world.run(&["migrate", "--to", &back]).failed(1).says("there are compressed episodes");
+    world.run(&["migrate", "--to", "1"]).failed(1).says("there are compressed episodes");
     world.run(&["migrate", "--reencode", "--set", "payload.compression=none"]).done();
     let shown = world.json(&["migrate", "--dry-run", "--to", &back]);
     if shown["steps"][latest as usize - 1]["fate"] == "would be taken back" {

@@ -5,6 +5,7 @@
 //! - `protocol`: both eras, sizes, beginnings and ends of a connection
 //! - `bad_input`: what is refused, how, and that the server goes on
 //! - `load`: processes and clients side by side
+//! - `embeddings`: recall by meaning in a server, its background and its degradation
 //! - `forgetting`: what is forgotten is gone for every process
 //! - `handoff`: work that one process begins and another ends
 //! - `soak`: clients at work for a long time, with faults and restarts
@@ -23,6 +24,7 @@
 mod bad_input;
 mod client;
 mod disk;
+mod embeddings;
 mod fleet;
 mod forgetting;
 mod handoff;

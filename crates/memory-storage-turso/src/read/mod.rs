@@ -10,6 +10,7 @@ pub(crate) mod filter;
 pub(crate) mod lessons;
 pub(crate) mod list;
 pub(crate) mod relations;
+pub(crate) mod said;
 pub(crate) mod scan;
 pub(crate) mod search;
 

@@ -1,6 +1,5 @@
 //! Full-text search.
 
-use memory_core::recall::FeedbackCounts;
 use memory_core::store::{
     NEARBY_EACH_WAY, NEARBY_GAP_US, SHORT_BYTES, Scope, SearchHit, SearchQuery, SearchResult,
 };
@@ -8,6 +7,7 @@ use memory_core::{EpisodeId, Result};
 
 use super::condition::test;
 use super::filter::{Sql, filter, scope};
+use super::said::{feedback, said_of_hit};
 use super::{MAX_PAGE, read};
 use crate::batch::{Batch, Statement, StatementResult, Value};
 use crate::columns::Columns;
@@ -88,16 +88,11 @@ const COMMON_MATCHES: &str = " FROM episode_text WHERE episode_text MATCH coales
 
 /// Columns of a hit. Feedback and what is near are looked up for the hits that are returned, not for
 /// all that match.
-const HIT: &str = "\
-SELECT NULL AS place, NULL AS n, h.id, h.score, h.started_at,
-    (SELECT count(*) FROM feedback f WHERE f.subject = h.id AND f.verdict = 'helped'),
-    (SELECT count(*) FROM feedback f WHERE f.subject = h.id AND f.verdict = 'did_not_help'),
-    (SELECT count(*) FROM feedback f WHERE f.subject = h.id AND f.verdict = 'wrong'),
-    (SELECT count(*) FROM feedback f JOIN episodes a ON a.id = f.by_episode
-     WHERE f.subject = h.id AND f.verdict = 'recalled' AND a.outcome NOT IN ('running', 'unjudged')),
-    (SELECT count(*) FROM feedback f JOIN episodes a ON a.id = f.by_episode
-     WHERE f.subject = h.id AND f.verdict = 'recalled' AND a.outcome = 'success'),
-    h.text_bytes";
+const HIT: &str = concat!(
+    "SELECT NULL AS place, NULL AS n, h.id, h.score, h.started_at, ",
+    said_of_hit!(),
+    ", h.text_bytes"
+);
 
 /// The terms are told of in the same rows, since the hits need them first.
 const TERMS: &str = "\
@@ -227,13 +222,7 @@ pub(crate) fn result(query: &SearchQuery, results: Vec<StatementResult>) -> Resu
         }
         let id = EpisodeId::from_bytes(row.id()?);
         let (score, _started) = (row.real()?, row.integer()?);
-        let feedback = FeedbackCounts {
-            helped: row.unsigned()?,
-            did_not_help: row.unsigned()?,
-            wrong: row.unsigned()?,
-            recalled: row.unsigned()?,
-            recalled_well: row.unsigned()?,
-        };
+        let feedback = feedback(&mut row)?;
         let bytes = row.unsigned()?;
         let nearby = ids([row.optional_text()?, row.optional_text()?]);
         found.hits.push(SearchHit { id, score, feedback, bytes, nearby });

@@ -64,6 +64,16 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
             )),
         },
     },
+    Migration {
+        number: 3,
+        name: "vectors",
+        sql: include_str!("migrations/0003_vectors.sql"),
+        // Whatever is in it can be made again.
+        down: Down::Lossless {
+            sql: include_str!("migrations/0003_vectors.down.sql"),
+            blocked_by: None,
+        },
+    },
 ];
 
 /// Payloads whose header says that they are compressed, and dictionaries.

@@ -189,11 +189,13 @@ async fn reads_find_their_rows(transport: &Transport) {
     let mut reads = vec![
         episodes::get(&project, &ids[..1]),
         episodes::get(&Scope::All, &ids),
+        crate::read::said::said(&ids),
         lessons::lessons(&lessons_of(ids.to_vec())),
         lessons::lessons(&lessons_of(vec![])),
         crate::read::relations::relations(&project, ids[0]),
     ];
     reads.extend(changes::changes(Some(&watermark)).statements);
+    reads.extend(crate::vectors::reads_of_a_process());
     for filter in filters() {
         let search = SearchQuery {
             scope: project.clone(),

@@ -10,7 +10,7 @@ pub(crate) use local::{Exclusive, LocalTransport, offload};
 pub(crate) use remote::Snapshot;
 pub use remote::{
     BreakerConfig, DatabaseUrl, Gauge, RemoteConfig, RemoteMetrics, RemoteTransport, RetryConfig,
-    Secret, TokenSource, tls_config,
+    Secret, Token, TokenSource, tls_config,
 };
 
 use memory_core::Result;

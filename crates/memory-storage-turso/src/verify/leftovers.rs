@@ -24,7 +24,7 @@ struct Search {
     repair: Option<&'static str>,
 }
 
-const SEARCHES: [Search; 8] = [
+const SEARCHES: [Search; 9] = [
     Search {
         part: Part::Metadata,
         sql: concat!(
@@ -58,6 +58,18 @@ const SEARCHES: [Search; 8] = [
         ),
         problem: "steps of an episode that is not there",
         repair: None,
+    },
+    Search {
+        part: Part::Vectors,
+        sql: concat!(
+            "SELECT episode FROM vectors WHERE episode NOT IN (SELECT rid FROM episodes)",
+            most!()
+        ),
+        problem: "a vector without an episode",
+        repair: Some(
+            "DELETE FROM vectors WHERE episode = ?1 \
+             AND NOT EXISTS (SELECT 1 FROM episodes WHERE rid = ?1)",
+        ),
     },
     Search {
         part: Part::Tombstones,

@@ -32,21 +32,30 @@ pub use report::{Finding, Part, Remedy, Verification};
 const RECORD_REPAIR: &str = "\
 INSERT INTO changes (kind, id, version, write_id) VALUES ('repair', ?1, NULL, ?1)";
 
-/// Checks everything; tells `progress` how many episodes are done.
-pub(crate) async fn run(
-    store: &TursoStore,
-    repair: bool,
-    mut progress: impl FnMut(u64) + Send,
-) -> Result<Verification> {
-    let database = &store.database;
-    database.ready().await?;
-    let checking = Checking { store, database, repair };
-    let mut report = Verification::default();
-    let emptied = checking.engine(&mut report).await?;
-    checking.episodes(emptied, &mut report, &mut progress).await?;
-    let problems = leftovers::problems(database).await?;
-    checking.settle(problems, &mut report).await?;
-    Ok(report)
+impl TursoStore {
+    /// Checks that everything stored agrees with itself, and with `repair` puts right what can be put
+    /// right without loss. Tells `progress` how many episodes are done. Others may go on working:
+    /// what they change meanwhile is left to them.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ready`](Self::ready); the database could not be reached or asked. What is damaged is
+    /// no error but a finding.
+    pub async fn verify(
+        &self,
+        repair: bool,
+        mut progress: impl FnMut(u64) + Send,
+    ) -> Result<Verification> {
+        let database = &*self.database;
+        database.ready().await?;
+        let checking = Checking { store: self, database, repair };
+        let mut report = Verification::default();
+        let emptied = checking.engine(&mut report).await?;
+        checking.episodes(emptied, &mut report, &mut progress).await?;
+        let problems = leftovers::problems(database).await?;
+        checking.settle(problems, &mut report).await?;
+        Ok(report)
+    }
 }
 
 fn repaired_if(done: bool) -> Remedy {

@@ -31,6 +31,8 @@ pub enum Part {
     Tombstones,
     /// Evidence of patterns and heuristics.
     Lessons,
+    /// What an embedding model made of episodes.
+    Vectors,
 }
 
 impl Part {
@@ -46,6 +48,7 @@ impl Part {
             Part::Changes => "changes",
             Part::Tombstones => "tombstones",
             Part::Lessons => "lessons",
+            Part::Vectors => "vectors",
         }
     }
 }

@@ -25,10 +25,11 @@ macro_rules! only_witness {
     };
 }
 
-const DELETIONS: [&str; 11] = [
+const DELETIONS: [&str; 12] = [
     concat!("DELETE FROM episode_metadata WHERE episode = (", doomed!(), ")"),
     concat!("DELETE FROM episode_text WHERE rowid = (", doomed!(), ")"),
     concat!("DELETE FROM steps WHERE episode = (", doomed!(), ")"),
+    concat!("DELETE FROM vectors WHERE episode = (", doomed!(), ")"),
     concat!("DELETE FROM feedback WHERE subject = ?1 AND EXISTS (", doomed!(), ")"),
     concat!(
         "DELETE FROM feedback WHERE subject IN (",

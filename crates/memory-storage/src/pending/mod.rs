@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use memory_core::clock::Clock;
 use memory_core::learning::ScoredLesson;
+use memory_core::recall::FeedbackCounts;
 use memory_core::store::{
     Activity, ActivityQuery, Carried, Changes, Counts, EpisodeStore, LessonQuery, ListQuery, Page,
     Recollection, Relation, ScanPage, ScanQuery, Scope, SearchQuery, SearchResult, TaskType,
@@ -214,6 +215,10 @@ impl<D: EpisodeStore> EpisodeStore for PendingStore<D> {
 
     async fn search(&self, query: &SearchQuery) -> Result<SearchResult> {
         self.durable().search(query).await
+    }
+
+    async fn said(&self, ids: &[EpisodeId]) -> Result<Vec<FeedbackCounts>> {
+        self.durable().said(ids).await
     }
 
     async fn lessons(&self, query: &LessonQuery) -> Result<Vec<ScoredLesson>> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use memory_core::learning::ScoredLesson;
+use memory_core::recall::FeedbackCounts;
 use memory_core::store::{
     Activity, ActivityQuery, Changes, Counts, EpisodeStore, LessonQuery, ListQuery, Page,
     Recollection, Relation, ScanPage, ScanQuery, Scope, SearchQuery, SearchResult, TaskType,
@@ -58,6 +59,11 @@ impl EpisodeStore for Shaky {
     async fn search(&self, query: &SearchQuery) -> Result<SearchResult> {
         self.reachable()?;
         self.store.search(query).await
+    }
+
+    async fn said(&self, ids: &[EpisodeId]) -> Result<Vec<FeedbackCounts>> {
+        self.reachable()?;
+        self.store.said(ids).await
     }
 
     async fn lessons(&self, query: &LessonQuery) -> Result<Vec<ScoredLesson>> {

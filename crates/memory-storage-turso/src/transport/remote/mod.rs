@@ -36,6 +36,7 @@ use tokio::time::Instant;
 pub use config::{BreakerConfig, RemoteConfig, RetryConfig, Secret, TokenSource};
 pub use metrics::{Gauge, RemoteMetrics};
 pub use tls::config as tls_config;
+pub use token::Token;
 pub use url::DatabaseUrl;
 
 use crate::batch::{Access, Batch, Statement, StatementResult, Value};

@@ -11,7 +11,7 @@ use super::config::{Secret, TokenSource};
 
 /// Gives the `authorization` header of the next request.
 #[derive(Debug)]
-pub(super) struct Token {
+pub struct Token {
     file: Option<PathBuf>,
     current: Mutex<Current>,
 }
@@ -26,7 +26,11 @@ struct Current {
 
 impl Token {
     /// From the settings, else from the URL.
-    pub(super) fn new(source: &TokenSource, in_url: Option<Secret>) -> Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`]: the file cannot be read. [`Error::Invalid`]: no header can hold it.
+    pub fn new(source: &TokenSource, in_url: Option<Secret>) -> Result<Self> {
         let (file, fixed) = match source {
             TokenSource::None => (None, in_url),
             TokenSource::Fixed(secret) => (None, Some(secret.clone())),
@@ -40,7 +44,11 @@ impl Token {
 
     /// The header to send; `None` where no token is needed. A file is looked at (microseconds) on
     /// every call and read when it has changed.
-    pub(super) fn header(&self) -> Result<Option<HeaderValue>> {
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn header(&self) -> Result<Option<HeaderValue>> {
         let mut current = self.lock();
         if let Some(path) = &self.file {
             let modified = modified(path)?;
@@ -52,7 +60,7 @@ impl Token {
     }
 
     /// After the server refused `sent`: whether there is another one by now.
-    pub(super) fn replaced(&self, sent: Option<&HeaderValue>) -> bool {
+    pub fn replaced(&self, sent: Option<&HeaderValue>) -> bool {
         // A file may have been replaced without a visible change of its time.
         self.lock().modified = None;
         self.header().is_ok_and(|now| now.as_ref() != sent)

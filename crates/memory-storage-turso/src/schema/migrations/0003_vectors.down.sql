@@ -1,0 +1,2 @@
+DROP TABLE vectors;
+DELETE FROM meta WHERE key = 'embeddings';
