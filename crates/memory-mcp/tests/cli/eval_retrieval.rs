@@ -65,7 +65,6 @@ fn a_file_that_is_not_there_is_named() {
 
 /// Of 200 queries, so many must find nothing.
 fn is_precise(report: &Value, least: f64) {
-    println!("{}", report["by_words"]);
     assert_eq!(report["queries"], 200);
     let nothing = report["nothing_relevant"].as_f64().unwrap();
     assert!(nothing >= least, "{nothing}\n{report:#}");

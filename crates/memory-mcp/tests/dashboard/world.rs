@@ -66,9 +66,7 @@ impl World {
         let url = line.split_once("http://").unwrap_or_else(|| panic!("{line}")).1;
         let address = url.trim_end_matches("/mcp").to_owned();
         // Whatever it logs must be read, or it would wait for that.
-        std::thread::spawn(move || {
-            told.map_while(Result::ok).for_each(|line| eprintln!("server: {line}"));
-        });
+        std::thread::spawn(move || told.map_while(Result::ok).for_each(drop));
         Some(World { home, process, address, token, browser })
     }
 

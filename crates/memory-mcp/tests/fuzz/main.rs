@@ -5,13 +5,7 @@
 //! - `text`: importers, conditions on metadata
 //! - `peers`: messages of MCP clients, answers of a server
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "tests"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod peers;
 mod stored;

@@ -199,7 +199,7 @@ fn answers_of_a_server() {
     let mut n = 0_u64;
     fuzz("answers_of_a_server", &cases("answers_of_a_server"), corpus, |input| {
         n += 1;
-        if n % 500 == 0 {
+        if n.is_multiple_of(500) {
             // A client that saw nothing but failures would rightly stop asking.
             *script.lock().unwrap() = Answers::Noted(server.address(), Vec::new());
             store = connect();
@@ -209,7 +209,7 @@ fn answers_of_a_server() {
         runtime.block_on(async {
             // One that knows the schema, and one that asks for it first.
             let fresh;
-            let store = if n % 4 == 0 {
+            let store = if n.is_multiple_of(4) {
                 fresh = connect();
                 &fresh
             } else {

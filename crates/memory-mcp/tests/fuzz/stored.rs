@@ -91,7 +91,7 @@ fn backups() {
     fuzz("backups", &cases("backups"), vec![backup], |input| {
         n += 1;
         let pages = &input[..input.len().saturating_sub(56)];
-        let input = if n % 8 == 0 {
+        let input = if n.is_multiple_of(8) {
             input.to_vec()
         } else {
             let length = (pages.len() as u64).to_le_bytes();

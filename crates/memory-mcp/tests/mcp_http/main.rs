@@ -218,7 +218,8 @@ fn requests_of_the_same_id_are_answered_each_by_its_own() {
     let tasks: Vec<String> = (0..20).map(|n| format!("Use one id for all, {n}")).collect();
     std::thread::scope(|scope| {
         for task in &tasks {
-            scope.spawn(|| {
+            let server = &server;
+            scope.spawn(move || {
                 let started = server.call(&server.token, "start_episode", &json!({ "task": task }));
                 let id = &started["structuredContent"]["episode_id"];
                 let shown = server.call(&server.token, "get_episode", &json!({ "episode_id": id }));

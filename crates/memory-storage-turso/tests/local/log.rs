@@ -72,6 +72,7 @@ fn log_of(database: &Path) -> PathBuf {
 }
 
 /// Damages the log from some place on; says how, and the first byte that differs.
+#[expect(clippy::indexing_slicing, reason = "every place is below the length of the log")]
 fn spoil(log: &mut Vec<u8>, random: &mut Random) -> (&'static str, usize) {
     let at = random.below(log.len());
     match random.below(4) {
