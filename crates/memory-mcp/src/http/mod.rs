@@ -1,5 +1,5 @@
 //! MCP over Streamable HTTP: one endpoint, `/mcp`, for clients of both protocol eras. Beside it the
-//! [dashboard](crate::dashboard), and what monitoring asks for: `/metrics`, `/healthz`, `/readyz`.
+//! [dashboard], and what monitoring asks for: `/metrics`, `/healthz`, `/readyz`.
 //!
 //! Whoever calls must show a token, on loopback too, and is kept to the projects of that token.
 //!

@@ -5,7 +5,9 @@
 //! - `precision`: does recall say that nothing is relevant where nothing is?
 //! - `retrieval`: how high do questions rank the items that answer them?
 //! - `plot`: the file that `--plot` names
+//! - `args`: what can be typed
 
+mod args;
 mod lessons;
 mod outcomes;
 mod plot;
@@ -13,7 +15,8 @@ mod precision;
 mod retrieval;
 
 use super::Failure;
-use super::args::EvalCommand;
+pub use args::EvalCommand;
+
 use super::output::Output;
 use super::session::Session;
 

@@ -4,8 +4,8 @@ use memory_core::{Clock as _, SystemClock};
 use serde::Serialize;
 use serde_json::json;
 
+use super::args::EvalOutcomesArgs;
 use super::plot;
-use crate::cli::args::EvalOutcomesArgs;
 use crate::cli::output::{self, DIM, Output, TITLE, paint, wrap};
 use crate::cli::{Failure, progress};
 use crate::eval::outcomes::{Tally, agents, leave_out};

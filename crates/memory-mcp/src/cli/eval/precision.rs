@@ -9,8 +9,8 @@ use memory_core::{Clock as _, Episode, SystemClock};
 use serde::Serialize;
 use serde_json::json;
 
+use super::args::EvalPrecisionArgs;
 use super::{plot, retrieval};
-use crate::cli::args::EvalPrecisionArgs;
 use crate::cli::output::{self, DIM, Output, TITLE, one_line, paint, wrap};
 use crate::cli::session::{LocalMemory, Session};
 use crate::cli::{Failure, progress};

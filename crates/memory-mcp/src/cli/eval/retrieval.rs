@@ -7,8 +7,8 @@ use std::path::Path;
 use memory_core::error::excerpt;
 use serde::Serialize;
 
+use super::args::EvalRetrievalArgs;
 use super::plot;
-use crate::cli::args::EvalRetrievalArgs;
 use crate::cli::output::{DIM, GOOD, Output, TITLE, paint, warn};
 use crate::cli::{Failure, progress};
 use crate::eval::figures::{Figures, percentile};

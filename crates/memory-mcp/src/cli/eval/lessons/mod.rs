@@ -22,10 +22,10 @@ use memory_storage::HybridStorage;
 use serde::Serialize;
 use serde_json::json;
 
-use super::super::args::EvalLessonsArgs;
 use super::super::output::{DIM, Output, TITLE, paint, wrap};
 use super::super::session::LocalMemory;
 use super::super::{Failure, output};
+use super::args::EvalLessonsArgs;
 use super::plot;
 use crate::config::{Config, DATABASE_FILE, Place};
 use crate::eval::plot::{Bars, Row};
