@@ -6,8 +6,13 @@ use serde_json::{Value, json};
 
 use crate::client::{Server, bearer};
 
-/// Planted in the one project; must not be seen from the other.
+/// Planted in the one project, and asked for by no request: it must not be seen from the other.
 const SECRET: &str = "xyzzy";
+
+/// What is asked for.
+const TASK: &str = "Oil the squeaking hinge of the cellar door";
+
+const TASK_TYPE: &str = "glazing";
 
 /// The answer to any request.
 fn ask(server: &Server, token: &Token, method: &str, params: &Value) -> Value {
@@ -29,25 +34,27 @@ fn another_projects_data_is_out_of_reach_by_any_means() {
     let (web, api) = (token("web"), token("api"));
     let mut ids = Vec::new();
     for n in 0..60 {
-        let task = format!("Open the {SECRET} door number {n}");
-        let start = json!({ "task": task, "task_type": SECRET, "metadata": { "door": SECRET },
-                "recall_budget_tokens": 0 });
+        let task = if n == 0 { TASK.to_owned() } else { format!("Open door number {n}") };
+        let start = json!({
+            "task": format!("{task} {SECRET}"), "task_type": TASK_TYPE,
+            "metadata": { "door": SECRET }, "recall_budget_tokens": 0,
+        });
         let started = server.call(&web, "start_episode", &start);
         ids.push(started["structuredContent"]["episode_id"].as_str().unwrap().to_owned());
     }
     let id = &ids[0];
-    let steps = json!({ "episode_id": id, "steps": [
-        { "tool": "sh", "action": SECRET, "success": false, "error": SECRET },
-        { "tool": "sh", "action": SECRET, "success": true },
-    ]});
-    server.call(&web, "log_steps", &steps);
-    let done = server.call(
-        &web,
-        "complete_episode",
-        &json!({
-            "episode_id": id, "outcome": "success", "reflection": { "next_time": [SECRET] },
-        }),
-    );
+    let steps = |error: &str| {
+        json!({ "episode_id": id, "steps": [
+            { "tool": "bash", "action": "pip install psycopg2", "success": false, "error": error },
+            { "tool": "bash", "action": "apt-get install libpq-dev", "success": true },
+        ]})
+    };
+    let error = format!("pg_config executable not found {SECRET}");
+    server.call(&web, "log_steps", &steps(&error));
+    let complete = json!({
+        "episode_id": id, "outcome": "success", "reflection": { "next_time": [SECRET] },
+    });
+    let done = server.call(&web, "complete_episode", &complete);
     let lesson = done["structuredContent"]["lessons"][0]["lesson_id"].clone();
     assert!(lesson.is_string(), "{done}");
     let cursor = server.call(&web, "list_episodes", &json!({ "limit": 1 }));
@@ -63,21 +70,21 @@ fn another_projects_data_is_out_of_reach_by_any_means() {
         ("prompts/get", json!({ "name": name, "arguments": arguments }))
     };
     let mut requests = vec![
-        tool("start_episode", json!({ "task": format!("Open the {SECRET} door") })),
+        tool("start_episode", json!({ "task": TASK })),
         tool("start_episode", json!({ "task": "x", "project": "web" })),
         tool("start_episode", json!({ "task": "Take an id over", "episode_id": ids[1] })),
-        tool("log_steps", steps),
+        tool("log_steps", steps("another")),
         tool("complete_episode", json!({ "episode_id": ids[1], "outcome": "failure" })),
-        tool("recall", json!({ "task": format!("{SECRET} door"), "episode_id": id })),
-        tool("recall", json!({ "task": format!("{SECRET} door"), "project": "web" })),
+        tool("recall", json!({ "task": TASK, "episode_id": id })),
+        tool("recall", json!({ "task": TASK, "project": "web" })),
         tool("get_episode", json!({ "episode_id": id })),
         tool("list_episodes", json!({})),
         tool("list_episodes", json!({ "cursor": cursor })),
-        tool("list_episodes", json!({ "filter": { "where": format!("door = \"{SECRET}\"") } })),
+        tool("list_episodes", json!({ "filter": { "where": "door EXISTS" } })),
         tool("feedback", json!({ "subject_id": lesson, "verdict": "wrong" })),
         tool("feedback", json!({ "subject_id": id, "verdict": "wrong" })),
         tool("forget_episode", json!({ "episode_id": id })),
-        prompt("start_task", json!({ "task": "Open the door" })),
+        prompt("start_task", json!({ "task": TASK })),
         prompt("reflect", json!({ "episode_id": id })),
         prompt("reflect", json!({ "episode_id": id, "project": "web" })),
         ("resources/list", json!({})),
@@ -86,7 +93,7 @@ fn another_projects_data_is_out_of_reach_by_any_means() {
         ("completion/complete", completion("playbook://{task_type}", "task_type")),
     ];
     for query in ["", "?project=web"] {
-        for uri in [format!("episode://{id}{query}"), format!("playbook://{SECRET}{query}")] {
+        for uri in [format!("episode://{id}{query}"), format!("playbook://{TASK_TYPE}{query}")] {
             requests.push(("resources/read", json!({ "uri": uri })));
         }
     }
@@ -95,8 +102,10 @@ fn another_projects_data_is_out_of_reach_by_any_means() {
         let told = answer.to_string();
         // What the caller said itself may come back.
         let said = params.to_string();
-        let repeated = told.matches(SECRET).count() <= said.matches(SECRET).count();
-        assert!(repeated && !told.contains("door number"), "{method} {params}: {told}");
+        for planted in [SECRET, "door number", "psycopg2", TASK_TYPE] {
+            let leaked = told.contains(planted) && !said.contains(planted);
+            assert!(!leaked, "{planted}: {method} {params}: {told}");
+        }
         let others = ids.iter().filter(|other| told.contains(*other) && !said.contains(*other));
         assert_eq!(others.count(), 0, "{method} {params}: {told}");
     }
@@ -111,7 +120,6 @@ fn another_projects_data_is_out_of_reach_by_any_means() {
     assert_eq!(shown["structuredContent"]["total_steps"], 2, "{shown}");
     let shown = server.call(&web, "get_episode", &json!({ "episode_id": ids[1] }));
     assert_eq!(shown["structuredContent"]["episode"]["state"], "running", "{shown}");
-    let recalled =
-        server.call(&web, "recall", &json!({ "task": format!("Open the {SECRET} door") }));
+    let recalled = server.call(&web, "recall", &json!({ "task": TASK }));
     assert!(recalled.to_string().contains(id.as_str()), "feedback of others counts: {recalled}");
 }
