@@ -30,7 +30,7 @@ pub(super) fn test(sql: &mut Sql, condition: &Condition) {
         }
         comparison => {
             sql.push("EXISTS (SELECT 1 FROM episode_metadata m WHERE m.episode = e.rid");
-            range(sql, comparison);
+            range(sql, &[comparison]);
             sql.push(")");
         }
     }
@@ -47,53 +47,96 @@ fn join(sql: &mut Sql, list: &[Condition], none: &'static str, word: &'static st
     sql.push(if list.is_empty() { none } else { "" }).push(")");
 }
 
-/// Restricts the metadata `m` to one comparison: its key, and a range of values.
-pub(super) fn range(sql: &mut Sql, comparison: &Condition) {
-    match comparison {
-        Condition::Compare { key, how, value } => {
-            sql.bind(" AND m.key = ", text(key));
-            compared(sql, *how, value);
-        }
-        Condition::StartsWith { key, prefix } => {
-            sql.bind(" AND m.key = ", text(key));
-            sql.bind(" AND m.value >= ", text(prefix));
-            match after_all_with(prefix) {
-                Some(end) => sql.bind(" AND m.value < ", Value::Text(end)),
-                None => sql.push(" AND m.value < ").push(FIRST_BOOLEAN),
-            };
-        }
-        Condition::Exists { key } => {
-            sql.bind(" AND m.key = ", text(key));
-        }
-        Condition::All(_) | Condition::Any(_) | Condition::Not(_) => {
+/// Restricts the metadata `m` to comparisons of one key, which an episode has once: together they are one
+/// range of values.
+pub(super) fn range(sql: &mut Sql, comparisons: &[&Condition]) {
+    for comparison in comparisons {
+        let Some(key) = key(comparison) else {
             sql.push(" AND FALSE");
+            return;
+        };
+        sql.bind(" AND m.key = ", text(key));
+        match comparison {
+            Condition::Compare { how, value, .. } => {
+                sql.bind(operator(*how), metadata_value(value));
+                // The engine goes by one bound at either end, so there must be no looser one.
+                open_end(sql, *how, value, |end| !is_bounded(comparisons, end, value));
+            }
+            Condition::StartsWith { prefix, .. } => {
+                sql.bind(" AND m.value >= ", text(prefix));
+                match after_all_with(prefix) {
+                    Some(end) => sql.bind(" AND m.value < ", Value::Text(end)),
+                    None => sql.push(" AND m.value < ").push(FIRST_BOOLEAN),
+                };
+            }
+            _ => {}
         }
     }
 }
 
-/// An open end of a range is where the values of its kind end.
-fn compared(sql: &mut Sql, how: Comparison, value: &MetadataValue) {
-    let operator = match how {
+/// The key of a comparison; of anything else none.
+fn key(comparison: &Condition) -> Option<&str> {
+    match comparison {
+        Condition::Compare { key, .. }
+        | Condition::StartsWith { key, .. }
+        | Condition::Exists { key } => Some(key),
+        Condition::All(_) | Condition::Any(_) | Condition::Not(_) => None,
+    }
+}
+
+fn operator(how: Comparison) -> &'static str {
+    match how {
         Comparison::Equal => " AND m.value = ",
         Comparison::NotEqual => " AND m.value <> ",
         Comparison::Less => " AND m.value < ",
         Comparison::LessOrEqual => " AND m.value <= ",
         Comparison::Greater => " AND m.value > ",
         Comparison::GreaterOrEqual => " AND m.value >= ",
-    };
-    sql.bind(operator, metadata_value(value));
+    }
+}
+
+/// An end of a range.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Lower,
+    Upper,
+}
+
+/// An open end of a range is where the values of its kind end, unless it is closed by something else.
+fn open_end(sql: &mut Sql, how: Comparison, value: &MetadataValue, is_open: impl Fn(End) -> bool) {
     let is_text = matches!(value, MetadataValue::Text(_));
     match how {
-        Comparison::Equal | Comparison::NotEqual => {}
-        Comparison::Less | Comparison::LessOrEqual if is_text => {
+        Comparison::Less | Comparison::LessOrEqual if is_text && is_open(End::Lower) => {
             sql.push(" AND m.value >= ").push(FIRST_TEXT);
         }
-        Comparison::Less | Comparison::LessOrEqual => {}
-        Comparison::Greater | Comparison::GreaterOrEqual => {
+        Comparison::Greater | Comparison::GreaterOrEqual if is_open(End::Upper) => {
             let end = if is_text { FIRST_BOOLEAN } else { FIRST_TEXT };
             sql.push(" AND m.value < ").push(end);
         }
+        _ => {}
     }
+}
+
+/// True when one of the comparisons closes this end among values of the kind of `value`.
+fn is_bounded(comparisons: &[&Condition], end: End, value: &MetadataValue) -> bool {
+    let kind = |value: &MetadataValue| match value {
+        MetadataValue::Text(_) => 0,
+        MetadataValue::Integer(_) | MetadataValue::Real(_) => 1,
+        MetadataValue::Boolean(_) => 2,
+    };
+    comparisons.iter().any(|comparison| match comparison {
+        Condition::Compare { how, value: other, .. } => {
+            kind(other) == kind(value)
+                && match how {
+                    Comparison::Equal => true,
+                    Comparison::NotEqual => false,
+                    Comparison::Less | Comparison::LessOrEqual => end == End::Upper,
+                    Comparison::Greater | Comparison::GreaterOrEqual => end == End::Lower,
+                }
+        }
+        Condition::StartsWith { .. } => matches!(value, MetadataValue::Text(_)),
+        _ => false,
+    })
 }
 
 /// The first text after all that start with `prefix`; `None`: there is none.
@@ -113,36 +156,54 @@ fn after_all_with(prefix: &str) -> Option<String> {
 
 /// One way to find every episode of a condition by the index of values.
 pub(super) struct Way<'c> {
-    /// An episode must be in one of these.
-    pub(super) ranges: Vec<&'c Condition>,
+    /// An episode must be in one of these ranges, each the comparisons of one key.
+    pub(super) ranges: Vec<Vec<&'c Condition>>,
     /// What is left to test.
     pub(super) rest: Vec<&'c Condition>,
 }
 
 impl Way<'_> {
-    /// Its only comparison, when that is an equality: all its rows are one value.
-    pub(super) fn equality(&self) -> Option<&Condition> {
-        match self.ranges.as_slice() {
-            [only @ Condition::Compare { how: Comparison::Equal, .. }] => Some(only),
-            _ => None,
-        }
+    /// True when every range is a single value, so that its rows are in the order of time.
+    pub(super) fn is_of_values(&self) -> bool {
+        self.ranges.iter().all(|range| range.iter().any(|comparison| is_equality(comparison)))
     }
+}
+
+fn is_equality(comparison: &Condition) -> bool {
+    matches!(comparison, Condition::Compare { how: Comparison::Equal, .. })
 }
 
 /// The ways to find the episodes of a condition: by any one of what must hold together.
 pub(super) fn ways(condition: &Condition) -> Vec<Way<'_>> {
     let mut parts = Vec::new();
     must_hold(condition, &mut parts);
-    let way = |(i, part)| {
-        let mut ranges = Vec::new();
-        let found = collect_ranges(part, &mut ranges) && ranges.len() <= MAX_RANGES;
-        found.then(|| {
-            let known = is_its_ranges(part);
-            let left = parts.iter().enumerate().filter(|(j, _)| !known || *j != i);
-            Way { ranges, rest: left.map(|(_, c)| *c).collect() }
-        })
-    };
-    parts.iter().copied().enumerate().filter_map(way).take(MAX_WAYS).collect()
+    let mut ways: Vec<Way<'_>> = Vec::new();
+    for (i, part) in parts.iter().copied().enumerate() {
+        let mut found = Vec::new();
+        if !collect_ranges(part, &mut found) || found.len() > MAX_RANGES {
+            continue;
+        }
+        let is_known = is_its_ranges(part);
+        let mut ranges: Vec<Vec<&Condition>> = found.into_iter().map(|c| vec![c]).collect();
+        let same_key = |c: &Condition| is_known && key(part).is_some() && key(c) == key(part);
+        if parts.iter().take(i).any(|c| same_key(c) && !is_unequal(c)) {
+            continue; // It is part of the range that begins there.
+        }
+        let mut rest = Vec::new();
+        for (j, other) in parts.iter().copied().enumerate().filter(|(j, _)| !is_known || *j != i) {
+            match ranges.as_mut_slice() {
+                [range] if j != i && same_key(other) => range.push(other),
+                _ => rest.push(other),
+            }
+        }
+        ways.push(Way { ranges, rest });
+    }
+    ways.truncate(MAX_WAYS);
+    ways
+}
+
+fn is_unequal(comparison: &Condition) -> bool {
+    matches!(comparison, Condition::Compare { how: Comparison::NotEqual, .. })
 }
 
 /// What is joined by AND at the top.
@@ -198,6 +259,21 @@ mod tests {
     }
 
     #[test]
+    fn bounds_of_one_key_are_the_only_ones() {
+        let sql = |condition: &str| {
+            let condition: Condition = condition.parse().unwrap();
+            let mut sql = Sql::new("");
+            range(&mut sql, &ways(&condition)[0].ranges[0]);
+            sql.statement().sql.matches("m.value <").count()
+        };
+        assert_eq!(sql("a >= 1"), 1, "numbers end where texts begin");
+        assert_eq!(sql("a >= 1 AND a < 9"), 1);
+        assert_eq!(sql("a >= 1 AND a < \"x\""), 2, "of two kinds, nothing has both");
+        assert_eq!(sql("a >= 1 AND a = true"), 1, "of two kinds again");
+        assert_eq!(sql("a >= \"b\" AND a STARTS WITH \"b\""), 1);
+    }
+
+    #[test]
     fn a_way_holds_every_episode_of_its_condition() {
         let shape = |text: &str| {
             let condition: Condition = text.parse().unwrap();
@@ -213,5 +289,8 @@ mod tests {
         // Ranges that hold more than the condition leave it to be tested.
         assert_eq!(shape("(a = 1 OR b = 2 AND NOT c = 3) AND d EXISTS"), [(2, 2), (1, 1)]);
         assert_eq!(shape("a != 1"), []);
+        // Comparisons of one key are one range.
+        assert_eq!(shape("a >= 1 AND b = 2 AND a < 9"), [(1, 1), (1, 2)]);
+        assert_eq!(shape("a >= 1 AND a < 9 AND a != 5"), [(1, 0)]);
     }
 }

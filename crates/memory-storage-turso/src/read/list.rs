@@ -63,10 +63,10 @@ impl<'q> Listing<'q> {
     fn by_metadata(&self, sql: &mut Sql, condition: &Condition) {
         let ways = ways(condition);
         let in_order = ways.iter().find(|way| self.is_ordered(way));
+        let page = |sql: &mut Sql| _ = sql.bind("", self.one_more.clone());
         if let (Some(way), [_]) = (in_order, ways.as_slice()) {
             sql.push(CANDIDATES);
-            self.by_value_in_order(sql, way);
-            sql.push(NEWEST_OF_VALUE_FIRST).bind("", self.one_more.clone());
+            self.by_value_in_order(sql, way, page);
             return;
         }
         self.choose(sql, &ways);
@@ -78,19 +78,20 @@ impl<'q> Listing<'q> {
             sql.bind("(SELECT count(*) FROM chosen WHERE way = ", Value::Integer(i));
             sql.bind(") * ", self.one_more.clone()).push(") UNION ALL ");
         }
+        // Nothing when there is a way that leads to few.
+        let page = |sql: &mut Sql| {
+            sql.push("(SELECT count(*) = 0 FROM chosen)").bind(" * ", self.one_more.clone());
+        };
         sql.push("SELECT * FROM (");
-        let order = match in_order {
-            Some(way) => {
-                self.by_value_in_order(sql, way);
-                NEWEST_OF_VALUE_FIRST
-            }
+        match in_order {
+            Some(way) => self.by_value_in_order(sql, way, page),
             None => {
                 self.by_time(sql, Some(condition));
-                NEWEST_FIRST
+                sql.push(NEWEST_FIRST);
+                page(sql);
             }
-        };
-        sql.push(order).push("(SELECT count(*) = 0 FROM chosen)");
-        sql.bind(" * ", self.one_more.clone()).push(")");
+        }
+        sql.push(")");
     }
 
     /// The number of the way that leads to the fewest episodes, if those are few.
@@ -110,10 +111,10 @@ impl<'q> Listing<'q> {
 
     /// The rows of the index on a way.
     fn rows(&self, sql: &mut Sql, way: &Way<'_>, union: &'static str) {
-        for (i, comparison) in way.ranges.iter().enumerate() {
+        for (i, comparisons) in way.ranges.iter().enumerate() {
             sql.push(if i > 0 { union } else { "" });
             sql.push("SELECT m.episode FROM episode_metadata m WHERE TRUE");
-            range(sql, comparison);
+            range(sql, comparisons);
             self.in_project(sql);
         }
     }
@@ -128,13 +129,36 @@ impl<'q> Listing<'q> {
 
     /// True when the rows of a way are in the order of time already.
     fn is_ordered(&self, way: &Way<'_>) -> bool {
-        way.equality().is_some() && matches!(self.query.scope, Scope::Project(_))
+        way.is_of_values() && matches!(self.query.scope, Scope::Project(_))
     }
 
-    fn by_value_in_order(&self, sql: &mut Sql, way: &Way<'_>) {
+    /// A page of each value, read in order; the page of them all is among these.
+    fn by_value_in_order(&self, sql: &mut Sql, way: &Way<'_>, page: impl Fn(&mut Sql)) {
+        if let [one] = way.ranges.as_slice() {
+            self.value_in_order(sql, one, way, page);
+            return;
+        }
+        sql.push("SELECT * FROM (");
+        for (i, value) in way.ranges.iter().enumerate() {
+            // An episode may have several of the values.
+            sql.push(if i > 0 { " UNION SELECT * FROM (" } else { "SELECT * FROM (" });
+            self.value_in_order(sql, value, way, &page);
+            sql.push(")");
+        }
+        sql.push(") e").push(NEWEST_FIRST);
+        page(sql);
+    }
+
+    fn value_in_order(
+        &self,
+        sql: &mut Sql,
+        value: &[&Condition],
+        way: &Way<'_>,
+        page: impl Fn(&mut Sql),
+    ) {
         sql.push("SELECT e.rid, m.started_at, e.id, e.text_bytes FROM episode_metadata m ");
         sql.push("CROSS JOIN episodes e ON e.rid = m.episode WHERE TRUE");
-        way.ranges.iter().for_each(|comparison| range(sql, comparison));
+        range(sql, value);
         self.in_project(sql);
         let filter = &self.query.filter;
         if let Some(since) = filter.since {
@@ -147,6 +171,8 @@ impl<'q> Listing<'q> {
             sql.bind(" AND m.started_at <= ", Value::Integer(at.0));
         }
         self.restrict(sql, &way.rest);
+        sql.push(NEWEST_OF_VALUE_FIRST);
+        page(sql);
     }
 
     fn by_time(&self, sql: &mut Sql, condition: Option<&Condition>) {

@@ -15,7 +15,7 @@ mod precision;
 mod retrieval;
 
 use super::Failure;
-pub use args::EvalCommand;
+pub(super) use args::EvalCommand;
 
 use super::output::Output;
 use super::session::Session;

@@ -11,7 +11,7 @@ use crate::mcp::arguments;
 
 const TIMES: &str = "give RFC 3339, a date, how long ago (7d), or yesterday, last week, 2026-03";
 
-/// States: running or outcomes. Times: RFC 3339, or words: 7d, yesterday, last week, 2026-03.
+/// States: running or outcomes. Times: RFC 3339, 7d, last week.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct FilterArguments {

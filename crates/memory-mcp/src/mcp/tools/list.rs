@@ -23,7 +23,7 @@ pub(super) struct ListEpisodes {
     filter: FilterArguments,
     /// The last next_cursor.
     cursor: Option<String>,
-    /// Default 20, at most 100.
+    /// Default 20, max 100.
     limit: Option<u32>,
     project: Option<String>,
 }

@@ -34,7 +34,7 @@ struct StepArguments {
     // Taken as it comes; objects are what it is.
     #[schemars(with = "Map<String, Value>")]
     parameters: RawJson,
-    /// What came back; shorten what is long.
+    /// What came back; shorten if long.
     observation: Option<String>,
     success: Option<bool>,
     error: Option<String>,
