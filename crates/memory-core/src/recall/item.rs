@@ -26,6 +26,9 @@ const BEST_LINES: usize = 3;
 const OTHER_TASK_CHARS: usize = 80;
 const OTHER_ACTION_CHARS: usize = 100;
 
+/// Characters of what to do instead of what a run did that failed.
+const OTHER_LINE_CHARS: usize = 100;
+
 /// The item of a ranked episode in at most `allowance` tokens; `None` when not even its id fits.
 ///
 /// What matters most is put in first: the outcome, then the action that decided the run (of a
@@ -45,7 +48,11 @@ pub(super) fn best(ranked: &Ranked, allowance: usize) -> Option<RecallItem> {
             break;
         }
         let chars = if is_looking(step) { ACTION_CHARS } else { BEST_ACTION_CHARS };
-        done.push((index, one_line(&action_text(step), chars)));
+        let text = one_line(&action_text(step), chars);
+        if done.iter().any(|(_, known)| *known == text) {
+            continue;
+        }
+        done.push((index, text));
         done.sort_by_key(|&(i, _)| i);
         let before = std::mem::replace(&mut item.done, texts(&done));
         if json_tokens(&item) > allowance {
@@ -62,6 +69,7 @@ pub(super) fn other(ranked: &Ranked) -> RecallItem {
     let deciding = deciding_step(episode).and_then(|i| episode.steps.get(i));
     let action = deciding.map(|step| one_line(&action_text(step), OTHER_ACTION_CHARS));
     let task = if ranked.same_task { "" } else { &episode.task_description };
+    let advice = episode.reflection.next_time.first().filter(|_| episode.state() == "failure");
     RecallItem {
         id: episode.id,
         task: one_line(task, OTHER_TASK_CHARS),
@@ -71,7 +79,7 @@ pub(super) fn other(ranked: &Ranked) -> RecallItem {
             *score != if episode.state() == "success" { 1.0 } else { 0.0 }
         }),
         done: action.into_iter().collect(),
-        lessons: Vec::new(),
+        lessons: advice.map(|line| one_line(line, OTHER_LINE_CHARS)).into_iter().collect(),
         why: ranked.why.first().cloned().unwrap_or_default(),
         alike: u32::try_from(ranked.alike.len()).unwrap_or(u32::MAX),
     }

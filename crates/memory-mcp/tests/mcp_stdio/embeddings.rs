@@ -42,7 +42,8 @@ fn a_server_embeds_what_ends_finds_it_by_meaning_and_says_when_it_cannot() {
         ["write a changelog", "rotate backups", "translate invoices", "add pagination", TASK]
     {
         let id = one.start(task);
-        one.done("complete_episode", json!({"episode_id": id, "outcome": "success"}));
+        let ended = json!({"episode_id": id, "outcome": "success", "verdict": "as asked"});
+        one.done("complete_episode", ended);
         ids.push(id);
     }
     let id = ids.pop().unwrap();
