@@ -58,7 +58,7 @@ async fn eight_stores_open_a_new_file_at_once() {
         assert_eq!(listed(store, &p, Filter::default()).await.len(), 8);
         store.close().await;
     }
-    assert_eq!(ask(&path, "SELECT count(*) FROM migrations").await, "2");
+    assert_eq!(ask(&path, "SELECT count(*) FROM migrations").await, "3");
     assert_eq!(ask(&path, "SELECT count(*) FROM meta WHERE key = 'database'").await, "1");
 }
 
