@@ -14,7 +14,7 @@
 //!
 //! - [`process`], [`storage`], [`cache`], [`hooks`]: the figures of `figures`
 //! - [`baseline`], [`floor`]: the ratios of `baseline`, on a file and on a server
-//! - [`start`]: those of `start`
+//! - [`mod@start`]: those of `start`
 //! - [`formats`]: the table of `formats`, and the shipped dictionary
 //! - [`mod@scale`]: the measurements of `scale`
 //! - [`mod@remote`]: the measurements of `remote`
