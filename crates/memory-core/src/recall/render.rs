@@ -69,7 +69,11 @@ pub fn render(
                 .min(budget.left);
             let mut budget = Budget { left };
             for other in others {
-                budget.add(&mut recall.items, Some(item::other(other)));
+                let mut item = item::other(other);
+                if json_tokens(&item) + SEPARATOR > budget.left {
+                    item.lessons.clear();
+                }
+                budget.add(&mut recall.items, Some(item));
             }
         }
     } else {
