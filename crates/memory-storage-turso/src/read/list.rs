@@ -145,7 +145,7 @@ impl<'q> Listing<'q> {
             self.value_in_order(sql, value, way, &page);
             sql.push(")");
         }
-        sql.push(") e").push(NEWEST_FIRST);
+        sql.push(") found ORDER BY found.started_at DESC, found.id DESC LIMIT ");
         page(sql);
     }
 
