@@ -2,6 +2,7 @@
 
 mod activity;
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Instant;
@@ -396,21 +397,41 @@ pub struct SearchQuery {
     pub scope: Scope,
     /// Index terms as [`recall::text`](crate::recall::text) makes them; any of them matches.
     pub terms: Vec<String>,
+    /// Terms that stand for those, to find more with. They take no place from what the terms find.
+    pub synonyms: Vec<String>,
     /// Which.
     pub filter: Filter,
     /// How many, at most.
     pub limit: usize,
 }
 
+/// Hits that a search for synonyms may add.
+pub const BY_SYNONYMS: usize = 48;
+
 /// What a search found.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SearchResult {
     /// Best first.
     pub hits: Vec<SearchHit>,
+    /// The best with synonyms counted like the terms, best first, at most [`BY_SYNONYMS`]; some may be
+    /// among `hits`. Their scores are not comparable with those.
+    pub by_synonyms: Vec<SearchHit>,
     /// About how many episodes there are, in all projects.
     pub documents: u64,
     /// For each term of the query: in how many episodes it occurs, in all projects.
     pub document_frequency: Vec<u64>,
+}
+
+impl SearchResult {
+    /// Puts what synonyms found behind the other hits, with scores as if the best of both were equal.
+    pub fn join_synonyms(&mut self) {
+        let known: HashSet<EpisodeId> = self.hits.iter().map(|hit| hit.id).collect();
+        let best = |hits: &[SearchHit]| hits.iter().map(|hit| hit.score).fold(0.0, f64::max);
+        let (own, theirs) = (best(&self.hits), best(&self.by_synonyms));
+        let scale = if theirs > 0.0 { own / theirs } else { 0.0 };
+        let more = self.by_synonyms.drain(..).filter(|hit| !known.contains(&hit.id));
+        self.hits.extend(more.map(|hit| SearchHit { score: hit.score * scale, ..hit }));
+    }
 }
 
 /// One found episode.

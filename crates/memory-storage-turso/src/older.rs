@@ -53,7 +53,7 @@ impl OlderFile {
         }
         let values: Vec<String> = columns.iter().map(|column| value_of(column)).collect();
         let select = format!(
-            "SELECT rowid, {} FROM episodes WHERE rowid > ?1 ORDER BY rowid LIMIT ?2",
+            "SELECT rowid, {} FROM episodes WHERE rowid > ?1 ORDER BY rowid LIMIT +?2",
             values.join(", ")
         );
         let mut file = OlderFile { connection, columns, select, rows: 0, other_tables: Vec::new() };

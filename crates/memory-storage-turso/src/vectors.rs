@@ -32,11 +32,11 @@ const DATABASE: &str =
     "SELECT value, (SELECT coalesce(max(seq), 0) FROM changes) FROM meta WHERE key = 'database'";
 
 const GONE: &str = "\
-SELECT id FROM changes WHERE seq > ?1 AND kind = 'episode' AND version IS NULL ORDER BY seq LIMIT ?2";
+SELECT id FROM changes WHERE seq > ?1 AND kind = 'episode' AND version IS NULL ORDER BY seq LIMIT +?2";
 
 const ADDED: &str = "\
 SELECT v.n, e.id, e.project, v.vector FROM vectors v CROSS JOIN episodes e ON e.rid = v.episode
-WHERE v.n > ?1 AND v.model = ?2 ORDER BY v.n LIMIT ?3";
+WHERE v.n > ?1 AND v.model = ?2 ORDER BY v.n LIMIT +?3";
 
 const PROGRESS: &str = "SELECT value FROM meta WHERE key = 'embeddings'";
 
@@ -53,7 +53,7 @@ WHERE c.seq > ?1 AND c.seq <= ?2 AND c.kind = 'episode' AND c.version = e.versio
     AND e.outcome <> 'running' AND e.archived_at IS NULL
     AND NOT EXISTS (SELECT 1 FROM vectors v
         WHERE v.episode = e.rid AND v.model = ?3 AND v.version = e.version)
-ORDER BY c.seq LIMIT ?4";
+ORDER BY c.seq LIMIT +?4";
 
 /// An episode that changed meanwhile, or is gone, gets none.
 const CLEAR: &str = "\

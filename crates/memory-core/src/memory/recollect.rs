@@ -48,6 +48,7 @@ impl<S: EpisodeStore> Memory<S> {
             Similar::Found(nearest) => (nearest, Mode::LexicalAndEmbeddings, None),
         };
         let ids = recall::candidates(&found);
+        found.join_synonyms();
         let beyond = nearest.beyond(&ids);
         let mut ranked = (Ranking::default(), Vec::new());
         if ids.is_empty() && beyond.is_empty() {

@@ -1,6 +1,6 @@
 //! One episode within its share of the token budget.
 
-use super::query::RecallItem;
+use super::query::{RecallItem, RecallLesson};
 use super::rank::Ranked;
 use super::render::json_tokens;
 use crate::episode::{Episode, OutcomeKind};
@@ -9,7 +9,7 @@ use crate::learning::trace::{action_text, deciding_step, is_looking, one_line, t
 /// Characters of an action that did not decide the run, and of one of the best result that changed
 /// something.
 const ACTION_CHARS: usize = 120;
-const BEST_ACTION_CHARS: usize = 240;
+const BEST_ACTION_CHARS: usize = 160;
 
 /// Characters of one line of a reflection.
 const LINE_CHARS: usize = 200;
@@ -18,13 +18,13 @@ const LINE_CHARS: usize = 200;
 const SHORTENED: [usize; 6] = [2000, 1000, 500, 240, 120, 60];
 
 /// Actions and lines of the best result.
-const BEST_ACTIONS: usize = 5;
-const BEST_LINES: usize = 3;
+const BEST_ACTIONS: usize = 4;
+const BEST_LINES: usize = 2;
 
 /// Characters of the task and of the deciding action of a result after the best: a line that tells
 /// whether it is worth to be read by its id.
-const OTHER_TASK_CHARS: usize = 80;
-const OTHER_ACTION_CHARS: usize = 100;
+const OTHER_TASK_CHARS: usize = 72;
+const OTHER_ACTION_CHARS: usize = 90;
 
 /// Characters of what to do instead of what a run did that failed.
 const OTHER_LINE_CHARS: usize = 100;
@@ -33,15 +33,19 @@ const OTHER_LINE_CHARS: usize = 100;
 ///
 /// What matters most is put in first: the outcome, then the action that decided the run (of a
 /// success word for word, even if task and reason have to be shortened for it), then what to do
-/// next time, then other actions.
-pub(super) fn best(ranked: &Ranked, allowance: usize) -> Option<RecallItem> {
+/// next time, then other actions. `lessons` are those that come with it.
+pub(super) fn best(
+    ranked: &Ranked,
+    allowance: usize,
+    lessons: &[RecallLesson],
+) -> Option<RecallItem> {
     let steps = &ranked.episode.steps;
     let deciding = deciding_step(&ranked.episode);
     let decision = deciding.and_then(|i| steps.get(i)).map(action_text);
     let mut item = with_decision(ranked, decision.as_deref(), allowance)?;
     let mut done: Vec<(usize, String)> =
         deciding.zip(item.done.first().cloned()).into_iter().collect();
-    add_lines(&mut item, ranked, BEST_LINES, allowance);
+    add_lines(&mut item, ranked, lessons, allowance);
     let others = telling_steps(&ranked.episode).into_iter().filter(|i| Some(*i) != deciding);
     for (index, step) in others.filter_map(|i| Some((i, steps.get(i)?))) {
         if done.len() >= BEST_ACTIONS {
@@ -74,10 +78,7 @@ pub(super) fn other(ranked: &Ranked) -> RecallItem {
         id: episode.id,
         task: one_line(task, OTHER_TASK_CHARS),
         outcome: episode.state().to_owned(),
-        reward: reward(episode).filter(|score| {
-            // Told by the outcome.
-            *score != if episode.state() == "success" { 1.0 } else { 0.0 }
-        }),
+        reward: reward(episode),
         done: action.into_iter().collect(),
         lessons: advice.map(|line| one_line(line, OTHER_LINE_CHARS)).into_iter().collect(),
         why: ranked.why.first().cloned().unwrap_or_default(),
@@ -138,20 +139,26 @@ fn bare(ranked: &Ranked, head: &Head, action: Option<String>) -> RecallItem {
     }
 }
 
-/// To three digits.
+/// To three digits, unless the outcome tells it.
 fn reward(episode: &Episode) -> Option<f64> {
-    episode.reward.as_ref().map(|reward| (reward.score * 1000.0).round() / 1000.0)
+    let told = if episode.state() == "success" { 1.0 } else { 0.0 };
+    let reward = episode.reward.as_ref().map(|reward| (reward.score * 1000.0).round() / 1000.0);
+    reward.filter(|score| *score != told)
 }
 
-/// Reflection lines, those for next time first, without what the actions say already.
-fn add_lines(item: &mut RecallItem, ranked: &Ranked, max: usize, allowance: usize) {
+/// The first reflection lines, those for next time before others, without what the actions or the
+/// lessons beside it say already.
+fn add_lines(
+    item: &mut RecallItem,
+    ranked: &Ranked,
+    lessons: &[RecallLesson],
+    allowance: usize,
+) {
     let reflection = &ranked.episode.reflection;
     let lines = reflection.next_time.iter().chain(&reflection.failed).chain(&reflection.worked);
-    for line in lines.map(|line| one_line(line, LINE_CHARS)) {
-        if item.lessons.len() >= max {
-            break;
-        }
-        if repeats_action(&line, &item.done) {
+    for line in lines.map(|line| one_line(line, LINE_CHARS)).take(BEST_LINES) {
+        let is_told = lessons.iter().any(|lesson| line.contains(&lesson.when));
+        if is_told || repeats_action(&line, &item.done) {
             continue;
         }
         item.lessons.push(line);

@@ -11,6 +11,9 @@ use crate::learning::{LessonKind, ScoredLesson};
 /// Lessons below this are hearsay.
 const MIN_CONFIDENCE: f64 = 0.3;
 
+/// The same of how runs of a kind go about it: beside a run that shows it, it must be the rule.
+const MIN_CONFIDENCE_OF_HABITS: f64 = 0.5;
+
 /// Evidence ids given with a lesson; each costs as much as a sentence.
 const EVIDENCE_IDS: usize = 1;
 
@@ -31,12 +34,18 @@ pub(super) fn applicable(
     now: Timestamp,
 ) -> Vec<RecallLesson> {
     let task = task_condition(task);
+    // A run that solved the very task shows how to go about it.
+    let is_solved = ranking
+        .results
+        .first()
+        .is_some_and(|best| best.same_task && best.episode.state() == "success");
     let mut chosen: Vec<Candidate<'_>> = lessons
         .iter()
         .filter(|lesson| !lesson.stats.is_wrong())
         .filter(|lesson| applies(lesson, ranking) && says_more_than_its_run(lesson))
+        .filter(|lesson| !(is_solved && is_habit(lesson)))
         .map(|lesson| Candidate::of(lesson, now))
-        .filter(|one| one.is_choice() || one.confidence >= MIN_CONFIDENCE)
+        .filter(|one| one.is_choice() || one.confidence >= one.required())
         .collect();
     let all = chosen.clone();
     chosen.retain(|one| !all.iter().any(|other| other.supersedes(one)));
@@ -68,8 +77,12 @@ fn applies(lesson: &ScoredLesson, ranking: &Ranking) -> bool {
 
 /// The way one single run took is told by that run already.
 fn says_more_than_its_run(lesson: &ScoredLesson) -> bool {
-    let kind = lesson.lesson.lesson_kind;
-    lesson.stats.uses > 1 || !matches!(kind, LessonKind::ToolSequence | LessonKind::ContextPattern)
+    lesson.stats.uses > 1 || !is_habit(lesson)
+}
+
+/// How runs of a kind go about it.
+fn is_habit(lesson: &ScoredLesson) -> bool {
+    matches!(lesson.lesson.lesson_kind, LessonKind::ToolSequence | LessonKind::ContextPattern)
 }
 
 #[derive(Clone)]
@@ -88,6 +101,10 @@ impl<'a> Candidate<'a> {
         let confidence =
             if failed { lesson.stats.doubt(now) } else { lesson.stats.confidence(now) };
         Candidate { lesson, failed, confidence }
+    }
+
+    fn required(&self) -> f64 {
+        if is_habit(self.lesson) { MIN_CONFIDENCE_OF_HABITS } else { MIN_CONFIDENCE }
     }
 
     /// One of several calls that a task may need side by side, each telling by itself.

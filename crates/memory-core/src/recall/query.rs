@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 use super::similar::SimilarQuery;
+use super::synonyms::synonyms as synonyms_of;
 use super::text::query_terms;
 use crate::episode::{EpisodeId, LessonId};
 use crate::error::{Error, Result};
@@ -84,16 +85,25 @@ impl RecallQuery {
 
     /// The search that finds the candidates, archived ones among them: what they taught comes back.
     pub fn search(&self) -> SearchQuery {
+        let terms = query_terms(&self.task);
+        let mut synonyms: Vec<String> = Vec::new();
+        for other in terms.iter().flat_map(|term| synonyms_of(term)) {
+            if !terms.contains(other) && !synonyms.contains(other) {
+                synonyms.push(other.clone());
+            }
+        }
         SearchQuery {
             scope: self.scope.clone(),
-            terms: query_terms(&self.task),
+            terms,
+            synonyms,
             filter: Filter { include_archived: true, ..self.filter.clone() },
             limit: HITS,
         }
     }
 }
 
-/// The episodes to be read for ranking what a search found: hits, and what is near short ones.
+/// The episodes to be read for ranking what a search found: hits, what synonyms add to them, and what is
+/// near short ones.
 pub fn candidates(found: &SearchResult) -> Vec<EpisodeId> {
     let (mut ids, mut seen, mut bytes) = (Vec::new(), HashSet::new(), 0u64);
     for hit in &found.hits {
@@ -105,6 +115,12 @@ pub fn candidates(found: &SearchResult) -> Vec<EpisodeId> {
         ids.push(hit.id);
     }
     let read = ids.len();
+    for hit in &found.by_synonyms {
+        bytes = bytes.saturating_add(hit.bytes.max(256));
+        if seen.insert(hit.id) {
+            ids.push(hit.id);
+        }
+    }
     for near in found.hits.iter().take(read).flat_map(|hit| &hit.nearby) {
         // No hit and short, so about this long.
         bytes = bytes.saturating_add(512);

@@ -56,7 +56,7 @@ const SIMILAR_TASK_RUNS: (usize, usize) = (1, 0);
 const ARCHIVED: usize = 5;
 
 /// Words of the query named in a reason.
-const WORDS_IN_REASON: usize = 4;
+const WORDS_IN_REASON: usize = 3;
 
 /// What users said about a recalled episode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -429,7 +429,7 @@ fn ranked(run: Scored) -> Ranked {
         let words: Vec<&str> =
             run.matched.words.iter().take(WORDS_IN_REASON).map(String::as_str).collect();
         let percent = (100.0 * run.matched.coverage).round();
-        why.push(format!("covers {percent}% of the query ({})", words.join(", ")));
+        why.push(format!("covers {percent}% ({})", words.join(", ")));
         if let Some(similarity) = run.near {
             why.push(format!("close in meaning ({similarity:.2})"));
         }

@@ -21,7 +21,7 @@ const TASK_ACTIONS_SHARE: f64 = 0.5;
 const LESSONS_SHARE: f64 = 0.2;
 
 /// Share of the budget for results after the best, a line each.
-const OTHERS_SHARE: f64 = 0.2;
+const OTHERS_SHARE: f64 = 0.15;
 
 /// Other lessons of one answer.
 const MAX_LESSONS: usize = 3;
@@ -56,12 +56,13 @@ pub fn render(
     if let Some((best, others)) = ranking.results.split_first() {
         let has_more = !others.is_empty() || !lessons.is_empty();
         let of_task = lessons.first().is_some_and(RecallLesson::is_about_this_task);
+        let beside = lessons.get(..MAX_LESSONS.min(lessons.len())).unwrap_or_default();
         let share = match has_more {
             true if of_task && best.episode.state() != "success" => UNSOLVED_SHARE,
             true => BEST_SHARE,
             false => 1.0,
         };
-        budget.add(&mut recall.items, item::best(best, budget.share(share)));
+        budget.add(&mut recall.items, item::best(best, budget.share(share), beside));
         if !recall.items.is_empty() {
             add_lessons(&mut recall, &mut budget, query.budget_tokens, lessons);
             let left = ((query.budget_tokens as f64 * OTHERS_SHARE) as usize)

@@ -56,7 +56,7 @@ impl Table {
             sql.push_str(&format!(" WHERE ({key}) > ({})", marks(self.key.len())));
         }
         params.push(Value::Integer(limit));
-        sql.push_str(&format!(" ORDER BY {key} LIMIT ?{}", params.len()));
+        sql.push_str(&format!(" ORDER BY {key} LIMIT +?{}", params.len()));
         Statement { sql: sql.into(), params }
     }
 

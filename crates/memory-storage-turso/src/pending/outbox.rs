@@ -150,7 +150,7 @@ impl PendingFile {
         let sql = format!(
             "{COLUMNS} WHERE e.target = ?1 AND {WAITING} AND e.seq <= (SELECT max(seq) FROM entries e \
              WHERE e.target = ?1 AND {WAITING} AND (e.state = 'queued' OR e.at <= ?2)) \
-             ORDER BY e.seq LIMIT ?3"
+             ORDER BY e.seq LIMIT +?3"
         );
         self.entries_by(sql, vec![target.value(), at(before), limit(most as u64)]).await
     }

@@ -19,7 +19,7 @@ SELECT (SELECT value FROM meta WHERE key = 'database'),
     (SELECT write_id FROM changes WHERE seq = ?1)";
 
 const AFTER: &str = "\
-SELECT kind, seq, id, version FROM changes WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+SELECT kind, seq, id, version FROM changes WHERE seq > ?1 ORDER BY seq LIMIT +?2";
 
 pub(crate) fn changes(since: Option<&Watermark>) -> Batch {
     let seq = since.map_or(0, |since| i64::try_from(since.seq).unwrap_or(i64::MAX));

@@ -56,7 +56,7 @@ pub(crate) fn lessons(query: &LessonQuery) -> Statement {
         sql.push(") j CROSS JOIN lesson_evidence o WHERE o.episode = unhex(j.value))");
     }
     let limit = Value::Integer(query.limit.clamp(1, MAX_PAGE) as i64);
-    sql.bind(" GROUP BY l.rid ORDER BY uses DESC, l.id LIMIT ", limit).push(DETAILS);
+    sql.bind(" GROUP BY l.rid ORDER BY uses DESC, l.id LIMIT +", limit).push(DETAILS);
     sql.statement()
 }
 

@@ -20,10 +20,10 @@ const FEW: i64 = 2000;
 /// page is full (`limit * episodes / n` rows), and a row of either costs about the same.
 const PER_PAGE: i64 = 4;
 
-const NEWEST_FIRST: &str = " ORDER BY e.started_at DESC, e.id DESC LIMIT ";
+const NEWEST_FIRST: &str = " ORDER BY e.started_at DESC, e.id DESC LIMIT +";
 
 /// The same in the order of the index of values, which has the time but not the id.
-const NEWEST_OF_VALUE_FIRST: &str = " ORDER BY m.started_at DESC, e.id DESC LIMIT ";
+const NEWEST_OF_VALUE_FIRST: &str = " ORDER BY m.started_at DESC, e.id DESC LIMIT +";
 
 pub(crate) fn list(query: &ListQuery) -> Result<Statement> {
     let listing = Listing::new(query)?;
@@ -102,7 +102,7 @@ impl<'q> Listing<'q> {
         for (way, i) in ways.iter().zip(0..) {
             sql.bind(" UNION ALL SELECT ", Value::Integer(i)).push(", count(*) FROM (");
             self.rows(sql, way, " UNION ALL ");
-            sql.bind(" LIMIT ", Value::Integer(FEW)).push(")");
+            sql.bind(" LIMIT +", Value::Integer(FEW)).push(")");
         }
         sql.bind(") WHERE n < ", Value::Integer(FEW));
         sql.bind(" AND n * n < ", Value::Integer(PER_PAGE * self.limit as i64));
@@ -145,7 +145,7 @@ impl<'q> Listing<'q> {
             self.value_in_order(sql, value, way, &page);
             sql.push(")");
         }
-        sql.push(") found ORDER BY found.started_at DESC, found.id DESC LIMIT ");
+        sql.push(") found ORDER BY found.started_at DESC, found.id DESC LIMIT +");
         page(sql);
     }
 

@@ -52,7 +52,7 @@ fn episodes(query: &ScanQuery) -> Result<Statement> {
         let [id] = cursor::decode::<1>(after)?;
         sql.bind(" AND e.id > ", Value::Blob(id));
     }
-    sql.bind(" ORDER BY e.id LIMIT ", one_more);
+    sql.bind(" ORDER BY e.id LIMIT +", one_more);
     Ok(page_rows(sql, "id", limit))
 }
 
@@ -64,7 +64,7 @@ fn lessons(query: &ScanQuery, heuristics: bool) -> Result<Statement> {
         let [id] = cursor::decode::<1>(after)?;
         sql.bind(" AND l.id > ", Value::Blob(id));
     }
-    sql.bind(" ORDER BY l.id LIMIT ", page_limit(query.limit).1);
+    sql.bind(" ORDER BY l.id LIMIT +", page_limit(query.limit).1);
     Ok(sql.statement())
 }
 
@@ -77,7 +77,7 @@ fn relations(query: &ScanQuery) -> Result<Statement> {
         sql.bind(" AND (from_id, relation, to_id) > (", Value::Blob(from));
         sql.bind(", ", Value::Text(word)).bind(", ", Value::Blob(to)).push(")");
     }
-    sql.bind(" ORDER BY from_id, relation, to_id LIMIT ", page_limit(query.limit).1);
+    sql.bind(" ORDER BY from_id, relation, to_id LIMIT +", page_limit(query.limit).1);
     Ok(sql.statement())
 }
 
@@ -98,7 +98,7 @@ fn keyset<const N: usize>(
         }
         sql.push(")");
     }
-    sql.push(" ORDER BY ").push(key).bind(" LIMIT ", page_limit(query.limit).1);
+    sql.push(" ORDER BY ").push(key).bind(" LIMIT +", page_limit(query.limit).1);
     Ok(sql.statement())
 }
 

@@ -1,7 +1,7 @@
 //! Full-text search.
 
 use memory_core::store::{
-    NEARBY_EACH_WAY, NEARBY_GAP_US, SHORT_BYTES, Scope, SearchHit, SearchQuery, SearchResult,
+    BY_SYNONYMS, NEARBY_EACH_WAY, NEARBY_GAP_US, SHORT_BYTES, Scope, SearchHit, SearchQuery, SearchResult,
 };
 use memory_core::{EpisodeId, Result};
 
@@ -36,7 +36,7 @@ const ASKED: &str = "\
 WITH asked (place, word, n) AS MATERIALIZED (
     SELECT place, word, (
         SELECT CASE WHEN count(*) <= ?2 THEN count(*) ELSE count(*) * documents / max(rid) END
-        FROM (SELECT rowid AS rid FROM episode_text WHERE episode_text MATCH word LIMIT ?2 + 1))
+        FROM (SELECT rowid AS rid FROM episode_text WHERE episode_text MATCH word LIMIT +?2 + 1))
     FROM (SELECT key AS place, '\"' || replace(value, '\"', '\"\"') || '\"' AS word FROM json_each(?1)),
         (SELECT coalesce(max(rid), 0) AS documents FROM episodes)),
 ranked (word, n, upto) AS MATERIALIZED (
@@ -69,7 +69,7 @@ common (words, more) AS MATERIALIZED (
         SELECT group_concat(word, ' OR ') FROM heavy WHERE heavy.upto <= ?2 OR heavy.upto > tried.upto)
     FROM (
         SELECT k, words, upto, (SELECT count(*) FROM (
-            SELECT 1 FROM episode_text WHERE episode_text MATCH words LIMIT ?2)) AS n
+            SELECT 1 FROM episode_text WHERE episode_text MATCH words LIMIT +?2)) AS n
         FROM together) tried
     WHERE n > 0 ORDER BY n >= ?2, iif(n < ?2, k, -k) LIMIT 1),
 matched (rid, score) AS (SELECT rid, max(score) FROM (";
@@ -83,7 +83,7 @@ UNION ALL SELECT * FROM (";
 const COMMON_MATCHES: &str = " FROM episode_text WHERE episode_text MATCH coalesce((
     SELECT coalesce('(' || words || ') AND ((' || words || ') OR ' || more || ')', words)
     FROM common), '\"\"')
-    ORDER BY rowid DESC LIMIT ?2)
+    ORDER BY rowid DESC LIMIT +?2)
 ) GROUP BY rid) ";
 
 /// Columns of a hit. Feedback and what is near are looked up for the hits that are returned, not for
@@ -112,14 +112,19 @@ pub(crate) fn search(query: &SearchQuery, weighed: usize) -> Result<Batch> {
     }
     let mut statements = vec![Statement::new(DOCUMENTS, vec![])];
     if !query.terms.is_empty() {
-        statements.push(hits(query, weighed));
+        statements.push(hits(query, &query.terms, query.limit, weighed));
+    }
+    if !query.synonyms.is_empty() {
+        // A search of its own: among the others a rare synonym would outweigh a common word of the query.
+        let terms = [query.terms.as_slice(), &query.synonyms].concat();
+        statements.push(hits(query, &terms, BY_SYNONYMS, weighed / 4));
     }
     Ok(read(statements))
 }
 
-fn hits(query: &SearchQuery, weighed: usize) -> Statement {
-    let terms = serde_json::Value::from(query.terms.clone()).to_string();
-    let limit = query.limit.clamp(1, MAX_PAGE) as i64;
+fn hits(query: &SearchQuery, terms: &[String], limit: usize, weighed: usize) -> Statement {
+    let terms = serde_json::Value::from(terms).to_string();
+    let limit = limit.clamp(1, MAX_PAGE) as i64;
     let params = vec![
         Value::Text(terms),
         Value::Integer(i64::try_from(weighed).unwrap_or(i64::MAX / 2)),
@@ -132,7 +137,7 @@ fn hits(query: &SearchQuery, weighed: usize) -> Statement {
         Scope::All => sql.push(" AND FALSE"),
         Scope::Project(_) => restrict(&mut sql, query),
     };
-    sql.push(" LIMIT ?2 + 1").push(EXPRESSIONS);
+    sql.push(" LIMIT +?2 + 1").push(EXPRESSIONS);
     sql.push("SELECT rowid AS rid, -bm25(episode_text");
     weights(&mut sql);
     sql.push(RARE_MATCHES).push("SELECT rowid, -bm25(episode_text");
@@ -147,7 +152,7 @@ fn hits(query: &SearchQuery, weighed: usize) -> Statement {
     );
     restrict(&mut sql, query);
     // Equal scores: the newer episode first, so that the order is the same every time.
-    sql.push(" ORDER BY m.score DESC, e.started_at DESC, e.id DESC LIMIT ?3) h ").push(TERMS);
+    sql.push(" ORDER BY m.score DESC, e.started_at DESC, e.id DESC LIMIT +?3) h ").push(TERMS);
     sql.statement()
 }
 
@@ -187,7 +192,7 @@ fn nearby(sql: &mut Sql, back: bool) {
         );
         sql.push(" ORDER BY e.started_at, e.id");
     }
-    sql.bind(" LIMIT ", Value::Integer(i64::from(NEARBY_EACH_WAY)));
+    sql.bind(" LIMIT +", Value::Integer(i64::from(NEARBY_EACH_WAY)));
     sql.push(") near)");
 }
 
@@ -210,22 +215,43 @@ pub(crate) fn result(query: &SearchQuery, results: Vec<StatementResult>) -> Resu
     for row in results.next().unwrap_or_default() {
         found.documents = Columns::new(row).unsigned()?;
     }
-    for row in results.next().unwrap_or_default() {
-        let mut row = Columns::new(row);
-        let (place, documents) = (row.optional_integer()?, row.optional_integer()?);
-        if let (Some(place), Some(documents)) = (place, documents) {
-            let place = usize::try_from(place).ok();
-            if let Some(n) = place.and_then(|at| found.document_frequency.get_mut(at)) {
-                *n = u64::try_from(documents).unwrap_or(0);
+    if !query.terms.is_empty() {
+        for row in results.next().unwrap_or_default() {
+            match found_row(row)? {
+                Found::Hit(hit) => found.hits.push(hit),
+                Found::Term { place, documents } => {
+                    if let Some(n) = found.document_frequency.get_mut(place) {
+                        *n = documents;
+                    }
+                }
             }
-            continue;
         }
-        let id = EpisodeId::from_bytes(row.id()?);
-        let (score, _started) = (row.real()?, row.integer()?);
-        let feedback = feedback(&mut row)?;
-        let bytes = row.unsigned()?;
-        let nearby = ids([row.optional_text()?, row.optional_text()?]);
-        found.hits.push(SearchHit { id, score, feedback, bytes, nearby });
+    }
+    for row in results.next().unwrap_or_default() {
+        if let Found::Hit(hit) = found_row(row)? {
+            found.by_synonyms.push(hit);
+        }
     }
     Ok(found)
+}
+
+/// What a row tells of.
+enum Found {
+    Hit(SearchHit),
+    Term { place: usize, documents: u64 },
+}
+
+fn found_row(row: Vec<Value>) -> Result<Found> {
+    let mut row = Columns::new(row);
+    let (place, documents) = (row.optional_integer()?, row.optional_integer()?);
+    if let (Some(place), Some(documents)) = (place, documents) {
+        let place = usize::try_from(place).unwrap_or(usize::MAX);
+        return Ok(Found::Term { place, documents: u64::try_from(documents).unwrap_or(0) });
+    }
+    let id = EpisodeId::from_bytes(row.id()?);
+    let (score, _started) = (row.real()?, row.integer()?);
+    let feedback = feedback(&mut row)?;
+    let bytes = row.unsigned()?;
+    let nearby = ids([row.optional_text()?, row.optional_text()?]);
+    Ok(Found::Hit(SearchHit { id, score, feedback, bytes, nearby }))
 }

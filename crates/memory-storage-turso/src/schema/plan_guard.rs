@@ -200,6 +200,7 @@ async fn reads_find_their_rows(transport: &Transport) {
         let search = SearchQuery {
             scope: project.clone(),
             terms: vec!["a".into()],
+            synonyms: Vec::new(),
             filter: filter.clone(),
             limit: 5,
         };

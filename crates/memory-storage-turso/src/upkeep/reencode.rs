@@ -22,7 +22,7 @@ macro_rules! page {
             "WITH candidates AS MATERIALIZED (SELECT e.rid, e.text_bytes FROM episodes e \
              WHERE e.rid > ?1 ",
             $restriction,
-            " ORDER BY e.rid LIMIT ?2), \
+            " ORDER BY e.rid LIMIT +?2), \
              page AS MATERIALIZED (SELECT rid FROM (SELECT rid, \
              sum(text_bytes) OVER (ORDER BY rid) - text_bytes AS before FROM candidates) \
              WHERE before <= ?3) \

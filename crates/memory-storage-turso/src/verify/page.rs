@@ -19,7 +19,7 @@ macro_rules! page {
         concat!(
             "WITH candidates AS MATERIALIZED (SELECT e.rid, length(e.payload) + coalesce(\
                (SELECT sum(length(s.payload)) FROM steps s WHERE s.episode = e.rid), 0) AS bytes \
-               FROM episodes e WHERE e.rid > ?1 ORDER BY e.rid LIMIT ?2), \
+               FROM episodes e WHERE e.rid > ?1 ORDER BY e.rid LIMIT +?2), \
              page AS MATERIALIZED (SELECT rid FROM (SELECT rid, \
                sum(bytes) OVER (ORDER BY rid) - bytes AS before FROM candidates) \
                WHERE before <= ?3) ",

@@ -187,6 +187,7 @@ async fn a_repaired_text_index_finds_again_what_it_held() {
     let query = SearchQuery {
         scope: Scope::All,
         terms: memory_core::recall::text::query_terms("login"),
+        synonyms: Vec::new(),
         filter: Filter::default(),
         limit: 5,
     };

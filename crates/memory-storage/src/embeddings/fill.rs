@@ -48,16 +48,19 @@ impl Embeddings {
         mut progress: impl FnMut(&Filled) + Send,
     ) -> Result<Filled> {
         let mut filled = Filled::default();
-        let mut after = self.vectors.progress(&self.model).await?;
         // Most of the time there is nothing, and nobody is to be kept from anything.
-        let mut due = self.vectors.due(&self.model, after, BATCH).await?;
-        if due.is_end && due.episodes.is_empty() && due.up_to == after {
+        if self.due().await?.is_none() {
             return Ok(filled);
         }
         let lease = VectorLease::default();
         if !self.vectors.take_lease(lease).await? {
             return Ok(Filled { is_busy: true, ..filled });
         }
+        // Again under the lease: whoever held it until now may just have made those.
+        let Some(mut due) = self.due().await? else {
+            self.vectors.give_lease(lease).await?;
+            return Ok(filled);
+        };
         loop {
             let made = match self.make(store, &due, &mut filled).await {
                 Ok(made) => made,
@@ -72,9 +75,16 @@ impl Embeddings {
                 self.vectors.finish(&self.model, lease).await?;
                 return Ok(filled);
             }
-            after = due.up_to;
-            due = self.vectors.due(&self.model, after, BATCH).await?;
+            due = self.vectors.due(&self.model, due.up_to, BATCH).await?;
         }
+    }
+
+    /// What is to be looked at, from where the last process to make vectors got to. None: nothing.
+    async fn due(&self) -> Result<Option<DueVectors>> {
+        let after = self.vectors.progress(&self.model).await?;
+        let due = self.vectors.due(&self.model, after, BATCH).await?;
+        let is_nothing = due.is_end && due.episodes.is_empty() && due.up_to == after;
+        Ok((!is_nothing).then_some(due))
     }
 
     async fn make(

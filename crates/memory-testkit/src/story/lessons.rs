@@ -192,6 +192,7 @@ pub async fn the_outcome_of_who_asked_counts_for_what_was_recalled<S: EpisodeSto
     let search = SearchQuery {
         scope: only(&p),
         terms: memory_core::recall::text::query_terms("attribution"),
+        synonyms: Vec::new(),
         filter: Filter::default(),
         limit: 9,
     };

@@ -146,13 +146,14 @@ pub async fn search_ranks_what_is_about_it_first<S: EpisodeStore>(store: &S) {
         ["aardvark AND NOT", "\"aardvark", "task:aardvark*", "aardvark) OR (", "NEAR(a b)"]
     {
         let terms = vec![hostile.to_owned(), "aardvark".to_owned()];
-        let query = SearchQuery { scope: only(&p), terms, filter: Filter::default(), limit: 10 };
+        let query = SearchQuery { scope: only(&p), terms, synonyms: Vec::new(), filter: Filter::default(), limit: 10 };
         assert!(!store.search(&query).await.unwrap().hits.is_empty(), "{hostile}");
     }
 
     let mut query = SearchQuery {
         scope: only(&p),
         terms: query_terms("aardvark unheardofword"),
+        synonyms: Vec::new(),
         filter: Filter { states: vec!["success".into()], ..Filter::default() },
         limit: 1,
     };

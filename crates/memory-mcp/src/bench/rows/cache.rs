@@ -30,6 +30,7 @@ pub(super) async fn query_results(bench: &Bench, row: &Row) -> Result<Measured> 
     let query = SearchQuery {
         scope: Scope::Project(PROJECT.into()),
         terms: query_terms(&words),
+        synonyms: Vec::new(),
         filter: Filter::default(),
         limit: 20,
     };
