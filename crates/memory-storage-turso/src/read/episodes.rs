@@ -14,30 +14,38 @@ use crate::columns::Columns;
 use crate::payload::Payloads;
 use crate::write::{blob, hex, scope_value};
 
-/// An episode and the steps logged since, in one statement and so from one snapshot. Rows are
-/// `(id, 0, version, payload)` and `(id, number of the first step, how many, their payload)`.
-const GET_ONE: &str = "\
-SELECT e.id, 0, e.version, e.payload FROM episodes e
-WHERE e.id = ?1 AND (?2 IS NULL OR e.project = ?2)
-UNION ALL
-SELECT e.id, s.n, s.count, s.payload FROM episodes e JOIN steps s ON s.episode = e.rid
-WHERE e.id = ?1 AND (?2 IS NULL OR e.project = ?2)";
+/// An episode beside each batch of steps logged since, in one statement and so from one snapshot; most
+/// episodes have none. Rows are `(id, version, payload, number of the first step, their payload)`, the
+/// episode's payload in the first of them alone.
+macro_rules! episode_rows {
+    ($more:literal, $from:literal) => {
+        concat!(
+            "SELECT e.id, e.version, iif(s.n IS NULL OR NOT EXISTS (SELECT 1 FROM steps before \
+             WHERE before.episode = s.episode AND before.n < s.n), e.payload, NULL), s.n, s.payload",
+            $more,
+            " FROM ",
+            $from,
+            " LEFT JOIN steps s ON s.episode = e.rid"
+        )
+    };
+}
 
-const GET_MANY: &str = "\
-SELECT e.id, 0, e.version, e.payload FROM json_each(?1) j CROSS JOIN episodes e
-WHERE e.id = unhex(j.value) AND (?2 IS NULL OR e.project = ?2)
-UNION ALL
-SELECT e.id, s.n, s.count, s.payload
-FROM json_each(?1) j CROSS JOIN episodes e JOIN steps s ON s.episode = e.rid
-WHERE e.id = unhex(j.value) AND (?2 IS NULL OR e.project = ?2)";
+const GET_ONE: &str = concat!(
+    episode_rows!("", "episodes e"),
+    " WHERE e.id = ?1 AND (?2 IS NULL OR e.project = ?2)"
+);
+
+const GET_MANY: &str = concat!(
+    episode_rows!("", "json_each(?1) j CROSS JOIN episodes e"),
+    " WHERE e.id = unhex(j.value) AND (?2 IS NULL OR e.project = ?2)"
+);
 
 /// The rows of the episodes of a page, each with the number of candidates for it.
-const PAGE_ROWS: &str = "\
-SELECT e.id, 0, e.version, e.payload, page.candidates
-FROM page CROSS JOIN episodes e ON e.rid = page.rid
-UNION ALL
-SELECT e.id, s.n, s.count, s.payload, page.candidates
-FROM page CROSS JOIN episodes e ON e.rid = page.rid JOIN steps s ON s.episode = e.rid";
+const PAGE_ROWS: &str =
+    episode_rows!(", page.candidates", "page CROSS JOIN episodes e ON e.rid = page.rid");
+
+/// The columns with payloads.
+const PAYLOADS: [usize; 2] = [2, 4];
 
 pub(crate) fn get(scope: &Scope, ids: &[EpisodeId]) -> Statement {
     match ids {
@@ -54,7 +62,15 @@ pub(crate) fn get(scope: &Scope, ids: &[EpisodeId]) -> Statement {
 
 /// The dictionaries that the payloads of [`get`] and of pages need.
 pub(crate) fn dictionaries(rows: &[Vec<Value>]) -> impl Iterator<Item = DictionaryId> + '_ {
-    rows.iter().filter_map(|row| match row.get(3) {
+    PAYLOADS.into_iter().flat_map(|column| dictionaries_in(rows, column))
+}
+
+/// The dictionaries that the payloads of a column need.
+pub(crate) fn dictionaries_in(
+    rows: &[Vec<Value>],
+    column: usize,
+) -> impl Iterator<Item = DictionaryId> + '_ {
+    rows.iter().filter_map(move |row| match row.get(column) {
         Some(Value::Blob(payload)) => dictionary_of(payload),
         _ => None,
     })
@@ -69,12 +85,12 @@ pub(crate) fn assemble(
     let mut logged = Vec::new();
     for row in rows {
         let mut row = Columns::new(row);
-        let id = EpisodeId::from_bytes(row.id()?);
-        let (first, version, payload) = (row.unsigned()?, row.unsigned()?, row.blob()?);
-        if first == 0 {
+        let (id, version) = (EpisodeId::from_bytes(row.id()?), row.unsigned()?);
+        if let Some(payload) = row.optional_blob()? {
             episodes.insert(id, payloads.decode_episode(id, version, &payload)?);
-        } else {
-            logged.push((id, u32::try_from(first).unwrap_or(u32::MAX), payload));
+        }
+        if let Some(first) = row.optional_integer()? {
+            logged.push((id, u32::try_from(first).unwrap_or(u32::MAX), row.blob()?));
         }
     }
     logged.sort_unstable_by_key(|(id, first, _)| (*id, *first));
@@ -118,7 +134,7 @@ pub(super) fn page_episodes(
     rows: Vec<Vec<Value>>,
     payloads: &Payloads,
 ) -> Result<(Vec<Episode>, bool)> {
-    let candidates = match rows.first().and_then(|row| row.get(4)) {
+    let candidates = match rows.first().and_then(|row| row.get(5)) {
         Some(Value::Integer(n)) => usize::try_from(*n).unwrap_or(0),
         _ => 0,
     };

@@ -148,7 +148,7 @@ impl TursoStore {
 
     async fn payload_rows(&self, statement: Statement) -> Result<Vec<Row>> {
         let rows = read::rows(self.database.run(read::read(vec![statement])).await?);
-        self.fetch_dictionaries(read::episodes::dictionaries(&rows)).await?;
+        self.fetch_dictionaries(read::episodes::dictionaries_in(&rows, 3)).await?;
         rows.into_iter()
             .map(|row| {
                 let mut row = Columns::new(row);
