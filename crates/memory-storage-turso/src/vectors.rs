@@ -66,10 +66,12 @@ SELECT rid, ?3, version, ?4 FROM episodes WHERE id = ?1 AND version = ?2";
 /// Those of another model that nothing replaced: of archived episodes, for instance.
 const CLEAR_OTHERS: &str = "DELETE FROM vectors WHERE model <> ?1";
 
+/// A lease that ends later than one taken now is from before the clock was set back.
 const TAKE_LEASE: &str = "\
 INSERT INTO leases (name, holder, until) VALUES ('embeddings', ?1, unixepoch() + ?2)
 ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
-WHERE leases.until < unixepoch() OR leases.holder = excluded.holder";
+WHERE leases.until < unixepoch() OR leases.holder = excluded.holder
+    OR leases.until > excluded.until";
 
 const HAS_LEASE: &str =
     "SELECT EXISTS (SELECT 1 FROM leases WHERE name = 'embeddings' AND holder = ?1)";

@@ -92,7 +92,13 @@ async fn repeated_queries_of_a_file_run_nothing_until_something_changes() {
     let filter = Filter { since: Some(Timestamp(5)), ..Filter::default() };
     let list = ListQuery { scope: scope(), filter, after: None, limit: 10 };
     let terms = vec!["zebra".to_owned()];
-    let search = SearchQuery { scope: scope(), terms, synonyms: Vec::new(), filter: Filter::default(), limit: 100 };
+    let search = SearchQuery {
+        scope: scope(),
+        terms,
+        synonyms: Vec::new(),
+        filter: Filter::default(),
+        limit: 100,
+    };
     // The own writes moved the feed: let it be read once.
     tokio::time::sleep(Duration::from_millis(120)).await;
     get(&store, &Scope::All, named(0).id).await;

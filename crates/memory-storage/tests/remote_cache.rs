@@ -218,7 +218,13 @@ async fn repeated_queries_cost_nothing_until_something_changes() {
     let all = || Scope::Project("default".into());
     let list = ListQuery { scope: all(), filter: Filter::default(), after: None, limit: 10 };
     let terms = vec!["cursor".to_owned(), "schema".to_owned()];
-    let search = SearchQuery { scope: all(), terms, synonyms: Vec::new(), filter: Filter::default(), limit: 5 };
+    let search = SearchQuery {
+        scope: all(),
+        terms,
+        synonyms: Vec::new(),
+        filter: Filter::default(),
+        limit: 5,
+    };
     let ids: Vec<EpisodeId> = (0..5).map(|n| episode(n).id).collect();
     let lessons = LessonQuery { scope: all(), episodes: ids.clone(), kinds: Vec::new(), limit: 10 };
     let listed = storage.list(&list).await.unwrap();

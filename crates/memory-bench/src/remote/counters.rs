@@ -142,7 +142,13 @@ impl Costs {
 
     async fn search(&self) -> Result<Cost> {
         let (scope, terms) = (self.scope.clone(), query_terms(TASK));
-        let query = SearchQuery { scope, terms, synonyms: Vec::new(), filter: Filter::default(), limit: 20 };
+        let query = SearchQuery {
+            scope,
+            terms,
+            synonyms: Vec::new(),
+            filter: Filter::default(),
+            limit: 20,
+        };
         let work = async { Ok(self.store.search(&query).await?) };
         let (cost, found) = self.world.cost(work).await?;
         found.hits.first().context("the search found nothing")?;

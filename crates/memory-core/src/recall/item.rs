@@ -148,16 +148,13 @@ fn reward(episode: &Episode) -> Option<f64> {
 
 /// The first reflection lines, those for next time before others, without what the actions or the
 /// lessons beside it say already.
-fn add_lines(
-    item: &mut RecallItem,
-    ranked: &Ranked,
-    lessons: &[RecallLesson],
-    allowance: usize,
-) {
+fn add_lines(item: &mut RecallItem, ranked: &Ranked, lessons: &[RecallLesson], allowance: usize) {
     let reflection = &ranked.episode.reflection;
     let lines = reflection.next_time.iter().chain(&reflection.failed).chain(&reflection.worked);
     for line in lines.map(|line| one_line(line, LINE_CHARS)).take(BEST_LINES) {
-        let is_told = lessons.iter().any(|lesson| line.contains(&lesson.when));
+        let is_told = lessons
+            .iter()
+            .any(|lesson| lesson.when.starts_with('"') && line.contains(&lesson.when));
         if is_told || repeats_action(&line, &item.done) {
             continue;
         }

@@ -37,7 +37,7 @@ const REFLECTION: f64 = 0.6;
 const STEPS: f64 = 0.5;
 
 /// Bytes of steps looked at for ranking.
-const STEPS_BYTES: usize = 32 * 1024;
+const STEPS_BYTES: usize = 8 * 1024;
 
 /// What a match must cover: see the module's formula.
 struct Required {

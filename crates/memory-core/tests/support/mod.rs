@@ -87,7 +87,8 @@ impl Index {
             .collect();
         hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.id.cmp(&b.id)));
         hits.truncate(search.limit);
-        SearchResult { hits, documents: self.episodes.len() as u64, document_frequency }
+        let documents = self.episodes.len() as u64;
+        SearchResult { hits, documents, document_frequency, ..SearchResult::default() }
     }
 
     pub(crate) fn rank(&self, query: &RecallQuery, visible: &dyn Fn(&Episode) -> bool) -> Ranking {

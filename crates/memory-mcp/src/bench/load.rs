@@ -239,7 +239,15 @@ async fn asking(
     let search = repeat("full-text search", tasks.len(), 1, async |n| {
         let words = tasks.get(usize::try_from(n)?).context("no task")?;
         let (terms, filter) = (query_terms(words), Filter::default());
-        storage.search(&SearchQuery { scope: scope.clone(), terms, synonyms: Vec::new(), filter, limit: 20 }).await?;
+        storage
+            .search(&SearchQuery {
+                scope: scope.clone(),
+                terms,
+                synonyms: Vec::new(),
+                filter,
+                limit: 20,
+            })
+            .await?;
         Ok(())
     });
     operations.push(search.await?);

@@ -44,7 +44,8 @@ const MAX_LOG_BYTES: u64 = 1 << 20;
 
 /// True for a command line that was meant to be a hook: it must not fail, whatever is wrong with it.
 pub(super) fn is_meant() -> bool {
-    std::env::args_os().skip(1).any(|argument| argument == "hook")
+    // Clients end their lines in `hook EVENT`.
+    std::env::args_os().rev().nth(1).is_some_and(|argument| argument == "hook")
 }
 
 /// Runs a hook. Always succeeds.
@@ -238,10 +239,12 @@ impl Hook {
         Ok(())
     }
 
-    /// The file alone: no cache, which would not live long enough, and no long wait for others' writes.
+    /// The file alone: no cache, which would not live long enough, no long wait for others' writes, and
+    /// none for an endpoint.
     async fn open(&self, path: PathBuf) -> Result<LocalMemory, String> {
         let mut config = self.config.clone();
         config.cache.memory_bytes = 0;
+        config.embeddings.url.clear();
         config.database.readers = 1;
         config.database.busy_timeout_ms = config.hooks.deadline_ms;
         let storage = HybridStorage::open(config.storage(Place::File(path))).await;

@@ -34,15 +34,23 @@ pub(super) async fn run(
     out.line(format_args!("{} ({lessons} lessons): {task}", episode.state()))
 }
 
-/// The latest session or task that has ended.
+/// Of so many that began last, the one that ended last is judged.
+const LATEST: usize = 100;
+
+/// The session or task that ended last.
 async fn last(memory: &LocalMemory, session: &Session) -> Result<EpisodeId, Failure> {
     let states = OutcomeKind::ALL.map(|kind| kind.as_str().to_owned()).to_vec();
     let filter = Filter { states, ..Filter::default() };
-    let query = ListQuery { scope: session.scope(), filter, after: None, limit: 1 };
+    // Listings are by when a run began; of those side by side, one that began earlier may end later.
+    let query = ListQuery { scope: session.scope(), filter, after: None, limit: LATEST };
     let page = memory.store().list(&query).await?;
-    page.episodes.first().map(|episode| episode.id).ok_or_else(|| {
-        Failure::not_found("no episode has ended yet").hint(
+    page.episodes
+        .iter()
+        .max_by_key(|episode| episode.ended_at)
+        .map(|episode| episode.id)
+        .ok_or_else(|| {
+            Failure::not_found("no episode has ended yet").hint(
             "`memory-mcp list` shows what there is; `memory-mcp rate ID good|bad` takes any of it",
         )
-    })
+        })
 }

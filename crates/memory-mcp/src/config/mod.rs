@@ -187,7 +187,7 @@ pub struct Cache {
     pub disk_bytes: u64,
     /// Whether there is a cache file: `auto` (in front of a server), `on` or `off`.
     pub redb: String,
-    /// Which entries make room for others: `frequency`, `lru` or `lfu_tlru`.
+    /// Which entries make room for others: `reuse`, `lru` or `lfu_tlru`.
     pub policy: String,
     /// How long entries count as current when nothing was heard of the database; 0: by the state of
     /// the episode.
@@ -322,14 +322,9 @@ impl Config {
             let problem = "is empty, and there is no home directory to put the data in";
             return Err(("data_dir".into(), problem.into()));
         }
-        if self.project.len() > MAX_NAME_BYTES {
-            let length = self.project.len();
-            let problem = format!("is {length} bytes long, the limit is {MAX_NAME_BYTES}");
-            return Err(("project".into(), problem));
-        }
-        if self.project.chars().any(char::is_control) {
-            let shown = excerpt(&self.project);
-            return Err(("project".into(), format!("\"{shown}\" contains a control character")));
+        // Empty means none.
+        if !self.project.is_empty() {
+            project_name(&self.project).map_err(|problem| ("project".into(), problem))?;
         }
         let place = self.place().map_err(|problem| ("database.url".to_owned(), problem))?;
         if self.database.auth_token.is_set() && self.database.auth_token_file != Path::new("") {
@@ -341,4 +336,18 @@ impl Config {
         self.validate_embeddings()?;
         self.validate_storage(&place)
     }
+}
+
+/// Whether a project may have this name; the error is the end of a sentence about it.
+pub(crate) fn project_name(name: &str) -> Result<(), String> {
+    if name.trim().is_empty() {
+        return Err("is empty; leave it out, or name it".into());
+    }
+    if name.len() > MAX_NAME_BYTES {
+        return Err(format!("is {} bytes long, the limit is {MAX_NAME_BYTES}", name.len()));
+    }
+    if name.chars().any(char::is_control) {
+        return Err(format!("\"{}\" contains a control character", excerpt(name)));
+    }
+    Ok(())
 }

@@ -82,7 +82,8 @@ pub(super) async fn list(
     let document = match &wanted.q {
         Some(words) => {
             let terms = query_terms(words);
-            let query = SearchQuery { scope: scope.clone(), terms, synonyms: Vec::new(), filter, limit };
+            let query =
+                SearchQuery { scope: scope.clone(), terms, synonyms: Vec::new(), filter, limit };
             let found = store.search(&query).await?;
             let ids: Vec<EpisodeId> = found.hits.iter().map(|hit| hit.id).collect();
             let episodes = store.get(&scope, &ids).await?;

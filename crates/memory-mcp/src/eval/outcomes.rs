@@ -117,14 +117,6 @@ async fn ask(
     let recall = bench.memory().recall(&query).await?;
     tally.questions += 1;
     tally.tokens.push(recall.tokens);
-    {
-        let ranking = bench.memory().ranking(&query).await?;
-        let at = ranking.order.iter().position(|id| solved.iter().any(|run| run.id == *id));
-        let ok = recall.items.first().is_some_and(|f| solved.iter().any(|run| run.id == f.id));
-        eprintln!("DBG {} at {at:?} of {} nothing {:?} tok {} items {} lessons {} first {} | {} | {}", ok, ranking.order.len(), ranking.nothing_relevant, recall.tokens, recall.items.len(), recall.lessons.len(),
-            recall.items.first().map_or(0, |i| serde_json::to_string(i).unwrap().len()), query.task.replace('\n', " "), solved[0].task_description.replace('\n', " "));
-        if std::env::var("DBGJ").is_ok() { eprintln!("JSON {}", recall.to_json()); }
-    }
     let Some(first) = recall.items.first() else { return Ok(()) };
     tally.solved_first += usize::from(solved.iter().any(|run| run.id == first.id));
     let shows = |run: &&&Episode| {

@@ -59,12 +59,19 @@ pub struct Recorded {
     pub place: SessionPlace,
     /// In order.
     pub events: Vec<Event>,
+    /// Bytes of the file that were read.
+    pub bytes: u64,
 }
 
 impl Recorded {
     /// True when the session said that it is over.
     pub fn ended(&self) -> bool {
         self.events.last().is_some_and(|event| event.kind == EventKind::SessionEnd)
+    }
+
+    /// True when hooks have told more since.
+    pub fn has_grown(&self, found: &Found) -> bool {
+        fs::metadata(&found.path).is_ok_and(|file| file.len() > self.bytes)
     }
 
     /// When the last hook ran.
@@ -95,7 +102,9 @@ impl Journal {
         private_dir(&self.dir)?;
         let path = self.path(episode_of(&told.session), EVENTS);
         let mut lines = String::new();
-        let first = !path.exists();
+        let mut journal = private_file(&path, OpenOptions::new().append(true).create(true))?;
+        let bytes = journal.metadata()?.len();
+        let first = bytes == 0;
         if first {
             let fresh = matches!(told.event.text.as_str(), "startup" | "clear");
             let place = SessionPlace {
@@ -111,11 +120,10 @@ impl Journal {
         }
         lines.push_str(&serde_json::to_string(&told.event)?);
         lines.push('\n');
-        let mut file = private_file(&path, OpenOptions::new().append(true).create(true))?;
-        if file.metadata()?.len() > MAX_BYTES && told.event.kind != EventKind::SessionEnd {
+        if bytes > MAX_BYTES && told.event.kind != EventKind::SessionEnd {
             return Err(io::Error::other("the journal of this session is full"));
         }
-        file.write_all(lines.as_bytes())?;
+        journal.write_all(lines.as_bytes())?;
         Ok(first)
     }
 
@@ -150,6 +158,7 @@ impl Journal {
         let mut recorded = Recorded::default();
         for line in BufReader::new(File::open(&found.path)?).split(b'\n') {
             let line = line?;
+            recorded.bytes += line.len() as u64 + 1;
             if let Ok(event) = serde_json::from_slice::<Event>(&line) {
                 recorded.events.push(event);
             } else if recorded.place.session.is_empty()
@@ -172,6 +181,23 @@ impl Journal {
             private_file(&path, OpenOptions::new().write(true).create(true).truncate(true))?;
         file.write_all(serde_json::to_string(place)?.as_bytes())?;
         fs::remove_file(&found.path)
+    }
+
+    /// True when there are events of a session.
+    pub fn has_events(&self, id: EpisodeId) -> bool {
+        self.path(id, EVENTS).exists()
+    }
+
+    /// Deletes one file.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file system; that it is not there is none.
+    pub fn remove(&self, found: &Found) -> io::Result<()> {
+        match fs::remove_file(&found.path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+            _ => Ok(()),
+        }
     }
 
     /// Deletes every trace of a session here.

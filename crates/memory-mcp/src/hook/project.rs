@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::config::project_name;
+
 /// Name of the file, in the root of a project or any directory below it.
 pub const PROJECT_FILE: &str = ".memory-mcp.toml";
 
@@ -63,7 +65,11 @@ impl ProjectFile {
         let text = if small { std::fs::read_to_string(path).ok() } else { None };
         let content = text
             .ok_or_else(|| "cannot be read".to_owned())
-            .and_then(|text| basic_toml::from_str::<Content>(&text).map_err(|e| e.to_string()));
+            .and_then(|text| basic_toml::from_str::<Content>(&text).map_err(|e| e.to_string()))
+            .and_then(|content| match content.project.as_deref().map(project_name) {
+                Some(Err(problem)) => Err(format!("project {problem}")),
+                _ => Ok(content),
+            });
         match content {
             Ok(Content { hooks, project }) => (self.hooks, self.project) = (hooks, project),
             // Who wrote the file wanted something said about recording: better none than against it.

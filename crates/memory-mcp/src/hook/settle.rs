@@ -7,7 +7,7 @@ use memory_core::memory::Intake;
 use memory_core::record::Record;
 use memory_core::store::Scope;
 use memory_core::{
-    Episode, EpisodeId, EpisodeStore, Error, Memory, Outcome, OutcomeKind, Step, Timestamp,
+    Episode, EpisodeId, EpisodeStore, Error, Memory, Outcome, OutcomeKind, Result, Step, Timestamp,
 };
 
 use super::capture::{self, note_origin};
@@ -69,8 +69,9 @@ async fn one<S: EpisodeStore>(
     journal: &Journal,
     found: &Found,
     effort: Effort,
-) -> Result<bool, String> {
-    if found.only_transcript && !effort.transcripts {
+) -> std::result::Result<bool, String> {
+    // A session that goes on is settled as a whole when it ends.
+    if found.only_transcript && (!effort.transcripts || journal.has_events(found.id)) {
         return Ok(false);
     }
     let recorded = Journal::read(found).map_err(|e| e.to_string())?;
@@ -87,28 +88,32 @@ async fn one<S: EpisodeStore>(
         _ => None,
     };
     let read = from_transcript.is_some();
+    if found.only_transcript && !read {
+        // What its hooks told is an episode already; more there is not.
+        journal.remove(found).map_err(|e| e.to_string())?;
+        return Ok(false);
+    }
     let episode = match from_transcript {
         Some(episode) => Some(episode),
         None => captured(memory, &recorded).await?,
     };
     let Some(mut episode) = episode else {
-        if over {
-            journal.forget(found.id).map_err(|e| e.to_string())?;
+        if over && !recorded.has_grown(found) {
+            journal.remove(found).map_err(|e| e.to_string())?;
         }
         return Ok(false);
     };
     if !over {
         keep_running(&mut episode);
     }
-    let taken = memory.take_in(vec![Record::Episode(Box::new(episode))]).await;
-    let intake = match taken.map(|results| results.into_iter().next()) {
-        Ok(Some(Ok(intake))) => intake,
-        Ok(None) => Intake::Unchanged,
+    let intake = match take_in(memory, episode).await {
+        Ok(intake) => intake,
         // Somebody else settled it at this moment.
-        Ok(Some(Err(Error::Conflict { .. }))) => return Ok(false),
-        Ok(Some(Err(e))) | Err(e) => return Err(e.to_string()),
+        Err(Error::Conflict { .. }) => return Ok(false),
+        Err(e) => return Err(e.to_string()),
     };
-    if over || intake == Intake::Forgotten {
+    // A session that was resumed meanwhile goes on in this file.
+    if (over && !recorded.has_grown(found)) || intake == Intake::Forgotten {
         let done = read || transcript.is_none() || intake == Intake::Forgotten;
         let kept = if done {
             journal.forget(found.id)
@@ -118,6 +123,21 @@ async fn one<S: EpisodeStore>(
         kept.map_err(|e| e.to_string())?;
     }
     Ok(matches!(intake, Intake::Added | Intake::Updated))
+}
+
+/// Takes an episode in, in the project that it is in already, if it is in one: the session may have been
+/// imported before, under another name.
+async fn take_in<S: EpisodeStore>(memory: &Memory<S>, mut episode: Episode) -> Result<Intake> {
+    let id = episode.id;
+    let take = |episode| memory.take_in(vec![Record::Episode(Box::new(episode))]);
+    let taken = take(episode.clone()).await?.into_iter().next().unwrap_or(Ok(Intake::Unchanged));
+    if !matches!(&taken, Err(Error::Invalid { field, .. }) if field == "project") {
+        return taken;
+    }
+    let stored = memory.store().get(&Scope::All, &[id]).await?.into_iter().next().flatten();
+    let Some(stored) = stored else { return taken };
+    episode.project.clone_from(&stored.project);
+    take(episode).await?.into_iter().next().unwrap_or(Ok(Intake::Unchanged))
 }
 
 fn existing(transcript: &str) -> Option<PathBuf> {
@@ -148,7 +168,10 @@ async fn read_transcript(path: &Path, id: EpisodeId, recorded: &Recorded) -> Opt
 async fn captured<S: EpisodeStore>(
     memory: &Memory<S>,
     recorded: &Recorded,
-) -> Result<Option<Episode>, String> {
+) -> std::result::Result<Option<Episode>, String> {
+    if recorded.events.is_empty() {
+        return Ok(None);
+    }
     if !recorded.place.resumed {
         return capture::episode(recorded, "");
     }

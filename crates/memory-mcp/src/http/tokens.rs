@@ -217,6 +217,9 @@ impl TokenFile {
         file.write_all(b"\n")?;
         file.as_file().sync_all()?;
         file.persist(&self.path)?;
+        // What was revoked is not to come back with the power.
+        #[cfg(unix)]
+        std::fs::File::open(directory)?.sync_all()?;
         *self.read.lock().unwrap_or_else(PoisonError::into_inner) = Read::default();
         Ok(())
     }

@@ -30,10 +30,8 @@ macro_rules! episode_rows {
     };
 }
 
-const GET_ONE: &str = concat!(
-    episode_rows!("", "episodes e"),
-    " WHERE e.id = ?1 AND (?2 IS NULL OR e.project = ?2)"
-);
+const GET_ONE: &str =
+    concat!(episode_rows!("", "episodes e"), " WHERE e.id = ?1 AND (?2 IS NULL OR e.project = ?2)");
 
 const GET_MANY: &str = concat!(
     episode_rows!("", "json_each(?1) j CROSS JOIN episodes e"),
@@ -105,8 +103,11 @@ pub(crate) fn assemble(
 /// The results of [`get`], in the order of `ids`.
 pub(crate) fn in_order(
     ids: &[EpisodeId],
-    episodes: HashMap<EpisodeId, Episode>,
+    mut episodes: HashMap<EpisodeId, Episode>,
 ) -> Vec<Option<Arc<Episode>>> {
+    if let [id] = ids {
+        return vec![episodes.remove(id).map(Arc::new)];
+    }
     let episodes: HashMap<_, _> = episodes.into_iter().map(|(id, e)| (id, Arc::new(e))).collect();
     ids.iter().map(|id| episodes.get(id).cloned()).collect()
 }

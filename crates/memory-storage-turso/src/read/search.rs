@@ -1,7 +1,8 @@
 //! Full-text search.
 
 use memory_core::store::{
-    BY_SYNONYMS, NEARBY_EACH_WAY, NEARBY_GAP_US, SHORT_BYTES, Scope, SearchHit, SearchQuery, SearchResult,
+    BY_SYNONYMS, NEARBY_EACH_WAY, NEARBY_GAP_US, SHORT_BYTES, Scope, SearchHit, SearchQuery,
+    SearchResult,
 };
 use memory_core::{EpisodeId, Result};
 

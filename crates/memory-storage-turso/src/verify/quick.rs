@@ -102,7 +102,13 @@ fn everyday() -> Result<Vec<Statement>> {
     let id = EpisodeId::from_bytes([0; 16]);
     let filter = Filter::default();
     let list = ListQuery { scope: scope.clone(), filter: filter.clone(), after: None, limit: 20 };
-    let search = SearchQuery { scope: scope.clone(), terms: vec!["a".into()], synonyms: Vec::new(), filter, limit: 5 };
+    let search = SearchQuery {
+        scope: scope.clone(),
+        terms: vec!["a".into()],
+        synonyms: Vec::new(),
+        filter,
+        limit: 5,
+    };
     let lessons = LessonQuery { scope: scope.clone(), episodes: vec![id], kinds: vec![], limit: 9 };
     let mut statements =
         vec![episodes::get(&scope, &[id]), list::list(&list)?, lessons::lessons(&lessons)];

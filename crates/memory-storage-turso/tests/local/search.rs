@@ -51,7 +51,13 @@ async fn world(extra: Vec<Episode>) -> World {
 
 async fn search(store: &TursoStore, project: &str, words: &str, limit: usize) -> SearchResult {
     let terms = memory_core::recall::text::query_terms(words);
-    let query = SearchQuery { scope: only(project), terms, synonyms: Vec::new(), filter: Filter::default(), limit };
+    let query = SearchQuery {
+        scope: only(project),
+        terms,
+        synonyms: Vec::new(),
+        filter: Filter::default(),
+        limit,
+    };
     store.search(&query).await.unwrap()
 }
 

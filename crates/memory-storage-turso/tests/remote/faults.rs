@@ -99,7 +99,13 @@ async fn read(store: &TursoStore, known: &Episode, n: usize) -> Result<(), Error
         _ => {
             let terms = vec!["task".to_owned()];
             let filter = Default::default();
-            let query = memory_core::store::SearchQuery { scope, terms, synonyms: Vec::new(), filter, limit: 3 };
+            let query = memory_core::store::SearchQuery {
+                scope,
+                terms,
+                synonyms: Vec::new(),
+                filter,
+                limit: 3,
+            };
             store.search(&query).await.map(|result| assert!(!result.hits.is_empty()))
         }
     }

@@ -1,12 +1,13 @@
 //! Vectors of the episodes that have none, made in the background by one process at a time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _};
 use memory_core::recall::similar::embedding_text;
 use memory_core::redact::redact_text;
 use memory_core::store::Scope;
-use memory_core::{EpisodeStore, Error, Result};
+use memory_core::{Episode, EpisodeId, EpisodeStore, Error, Result};
 use memory_storage_turso::TursoStore;
 use memory_storage_turso::vectors::{DueVectors, MadeVector, VectorLease};
 
@@ -93,10 +94,10 @@ impl Embeddings {
         due: &DueVectors,
         filled: &mut Filled,
     ) -> Result<Vec<MadeVector>> {
-        let ids: Vec<_> = due.episodes.iter().map(|(id, _)| *id).collect();
-        let found = store.get(&Scope::All, &ids).await?;
+        let found = readable(store, due).await?;
         // One that changed meanwhile is due again, by its later change.
-        let current = found.into_iter().flatten().zip(&due.episodes);
+        let current = found.into_iter().zip(&due.episodes);
+        let current = current.filter_map(|(episode, due)| Some((episode?, due)));
         let texts: Vec<((_, _), String)> = current
             .filter(|(episode, (_, version))| episode.version == *version)
             .map(|(episode, due)| (*due, redact_text(&embedding_text(&episode)).into_owned()))
@@ -115,13 +116,19 @@ impl Embeddings {
                 }
             }
         }
+        if made.is_empty() && !texts.is_empty() {
+            // Some servers say of a wrong key or model what they say of a wrong text. What is marked as
+            // looked at now would get no vector when that is set right.
+            let probe = self.endpoint.embed(&["ok".to_owned()], WITHIN).await;
+            probe.map_err(|problem| refused(&problem))?;
+        }
         Ok(made)
     }
 
     /// Where the endpoint refuses some texts, each is tried alone: the others are not to suffer.
     async fn embed_some(
         &self,
-        some: &[((memory_core::EpisodeId, u64), String)],
+        some: &[((EpisodeId, u64), String)],
     ) -> Result<Vec<Option<MadeVector>>> {
         let texts: Vec<String> = some.iter().map(|(_, text)| text.clone()).collect();
         let vectors: Vec<Option<Vec<f32>>> = match self.endpoint.embed(&texts, WITHIN).await {
@@ -156,6 +163,26 @@ impl Embeddings {
             Err(problem) => Err(refused(&problem)),
         }
     }
+}
+
+/// The episodes that are due, as far as they can be read: one that is damaged gets no vector.
+async fn readable(store: &TursoStore, due: &DueVectors) -> Result<Vec<Option<Arc<Episode>>>> {
+    let ids: Vec<EpisodeId> = due.episodes.iter().map(|(id, _)| *id).collect();
+    match store.get(&Scope::All, &ids).await {
+        Err(Error::Corrupt { .. }) => {}
+        found => return found,
+    }
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids {
+        match store.get(&Scope::All, &[id]).await {
+            Err(e @ Error::Corrupt { .. }) => {
+                tracing::warn!(episode = %id, "it gets no embedding: {e}");
+                found.push(None);
+            }
+            one => found.extend(one?),
+        }
+    }
+    Ok(found)
 }
 
 fn refused(problem: &Problem) -> Error {

@@ -25,7 +25,7 @@ use memory_storage_turso::{TokenSource, Vectors};
 
 pub use fill::Filled;
 
-use endpoint::Endpoint;
+use endpoint::{Endpoint, Problem};
 use matrix::Matrix;
 
 /// How long a recall waits for the vector of its query. The search by words takes less, so this is
@@ -150,7 +150,11 @@ impl Embeddings {
         }
         let text = vec![shortened(redact_text(text).into_owned())];
         let answer = self.endpoint.embed(&text, QUERY_WITHIN).await;
-        let failed = answer.as_ref().err().map(|problem| (Instant::now(), problem.text().into()));
+        let failed = match &answer {
+            // That was about this query alone.
+            Ok(_) | Err(Problem::Texts(_)) => None,
+            Err(problem) => Some((Instant::now(), problem.text().into())),
+        };
         *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = failed;
         match answer {
             Ok(vectors) => vectors.into_iter().next().ok_or_else(|| "no answer".into()),

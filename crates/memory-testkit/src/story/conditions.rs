@@ -104,7 +104,8 @@ pub async fn conditions_find_what_they_say<S: EpisodeStore>(store: &S) {
         let filter = Filter { metadata: Some(condition.clone()), ..Filter::default() };
         assert_eq!(listed(store, &p, filter.clone()).await, expected, "{condition:?}");
         let terms = vec!["zebra".to_owned()];
-        let query = SearchQuery { scope: only(&p), terms, synonyms: Vec::new(), filter, limit: 1000 };
+        let query =
+            SearchQuery { scope: only(&p), terms, synonyms: Vec::new(), filter, limit: 1000 };
         let hits = store.search(&query).await.unwrap().hits;
         let mut found: Vec<EpisodeId> = hits.iter().map(|hit| hit.id).collect();
         found.sort_unstable();

@@ -133,6 +133,12 @@ pub async fn listed<S: EpisodeStore>(store: &S, project: &str, filter: Filter) -
 pub async fn found<S: EpisodeStore>(store: &S, project: &str, words: &str) -> Vec<EpisodeId> {
     let terms = query_terms(words);
     assert!(!terms.is_empty(), "{words:?} has no terms");
-    let query = SearchQuery { scope: only(project), terms, synonyms: Vec::new(), filter: Filter::default(), limit: 100 };
+    let query = SearchQuery {
+        scope: only(project),
+        terms,
+        synonyms: Vec::new(),
+        filter: Filter::default(),
+        limit: 100,
+    };
     store.search(&query).await.unwrap().hits.iter().map(|hit| hit.id).collect()
 }

@@ -146,7 +146,13 @@ pub async fn search_ranks_what_is_about_it_first<S: EpisodeStore>(store: &S) {
         ["aardvark AND NOT", "\"aardvark", "task:aardvark*", "aardvark) OR (", "NEAR(a b)"]
     {
         let terms = vec![hostile.to_owned(), "aardvark".to_owned()];
-        let query = SearchQuery { scope: only(&p), terms, synonyms: Vec::new(), filter: Filter::default(), limit: 10 };
+        let query = SearchQuery {
+            scope: only(&p),
+            terms,
+            synonyms: Vec::new(),
+            filter: Filter::default(),
+            limit: 10,
+        };
         assert!(!store.search(&query).await.unwrap().hits.is_empty(), "{hostile}");
     }
 

@@ -8,6 +8,7 @@ use memory_storage_turso::Maintenance;
 use memory_storage_turso::pending::PendingFile;
 
 use super::Check;
+use crate::cli::Failure;
 use crate::cli::session::Session;
 use crate::config::Place;
 
@@ -97,7 +98,11 @@ async fn content(session: &Session) -> Check {
     let memory = match session.open().await {
         Ok(memory) => memory,
         Err(failure) => {
-            return Check::fail(NAME, format!("{failure:?}"), "memory-mcp verify tells more");
+            let problem = match failure {
+                Failure::Told { message, .. } => message,
+                _ => "it cannot be opened".to_owned(),
+            };
+            return Check::fail(NAME, problem, "memory-mcp verify tells more");
         }
     };
     let counts = memory.store().counts(&Scope::All).await;

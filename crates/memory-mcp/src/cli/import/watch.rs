@@ -22,6 +22,9 @@ use crate::import::{Format, ImportOptions, Importer, plan};
 /// How often the folders are looked at.
 const EVERY: Duration = Duration::from_secs(2);
 
+/// The same after what failed, at most.
+const LONGEST: Duration = Duration::from_secs(60);
+
 /// Files that are watched: more than that are no transcripts.
 const MAX_FILES: usize = 100_000;
 
@@ -40,6 +43,7 @@ pub(in crate::cli) async fn run(
     }
     let mut known: HashMap<PathBuf, State> = HashMap::new();
     let mut interrupt = pin!(tokio::signal::ctrl_c());
+    let mut every = EVERY;
     loop {
         let found = files(&roots);
         known.retain(|path, _| found.contains_key(path));
@@ -50,21 +54,27 @@ pub(in crate::cli) async fn run(
             .collect();
         known.extend(found);
         if !changed.is_empty() {
+            let again = changed.clone();
             tokio::select! {
                 biased;
                 _ = interrupt.as_mut() => return Ok(()),
                 taken = take_in(changed, memory, session, out) => match taken {
                     // A server may be away for a while, and a file half written.
                     Err(Failure::Told { message, .. }) => {
-                        output::warn(format_args!("{message}; tried again when something changes"));
+                        output::warn(format_args!("{message}; tried again by itself"));
+                        again.iter().for_each(|path| _ = known.remove(path));
+                        every = (every * 2).min(LONGEST);
                     }
-                    other => other?,
+                    other => {
+                        other?;
+                        every = EVERY;
+                    }
                 },
             }
         }
         tokio::select! {
             _ = interrupt.as_mut() => return Ok(()),
-            () = tokio::time::sleep(EVERY) => {}
+            () = tokio::time::sleep(every) => {}
         }
     }
 }
@@ -130,7 +140,7 @@ async fn take_in(
     };
     let paths: Vec<PathBuf> = transcripts.into_iter().map(|(path, _)| path).collect();
     let plan = plan(&paths).map_err(|e| Failure::failed(e.to_string()))?;
-    let sessions = plan.files.iter().any(|file| file.format == Format::ClaudeCode);
+    let sessions = plan.files.iter().all(|file| file.format == Format::ClaudeCode);
     let options = ImportOptions {
         project: session.config().write_project().to_owned(),
         default_time: memory.now(),

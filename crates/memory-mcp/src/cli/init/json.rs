@@ -156,10 +156,12 @@ fn command_in(hook: &Value) -> Option<&str> {
 fn is_own_line(line: &str, kind: EventKind) -> bool {
     let line = line.trim();
     let program = match line.strip_prefix('\'') {
-        Some(quoted) => quoted.split('\'').next(),
-        None => line.split_whitespace().next(),
+        // A quote within is written as '\''.
+        Some(quoted) => quoted.replace(r"'\''", "\u{0}").split('\'').next().map(str::to_owned),
+        None => line.split_whitespace().next().map(str::to_owned),
     };
-    program.is_some_and(is_ours) && line.ends_with(&format!(" hook {}", kind.as_str()))
+    program.is_some_and(|program| is_ours(&program))
+        && line.ends_with(&format!(" hook {}", kind.as_str()))
 }
 
 /// Removes hooks, and the groups that hold nothing else.

@@ -17,8 +17,9 @@ use serde_json::{Value, json as object};
 use super::args::{GlobalArgs, InitArgs};
 use super::output::{self, CODE, DIM, Output, paint};
 use super::{Exit, Failure};
+use crate::config::Place;
 use crate::hook::EventKind;
-use clients::{Client, Dirs, Form, Reach};
+use clients::{Client, Dirs, Form, Reach, is_ours};
 
 pub(super) fn run(args: &InitArgs, global: &GlobalArgs, out: &mut Output) -> Result<(), Failure> {
     let dirs = Dirs::of_process().map_err(Failure::failed)?;
@@ -63,11 +64,23 @@ impl Settings {
                 .ok_or_else(|| Failure::usage("a setting is not UTF-8"))
         };
         let mut flags = Vec::new();
+        // Clients start it in directories of their own.
+        let absolute = |path: &Path| {
+            std::path::absolute(path)
+                .map(PathBuf::into_os_string)
+                .map_err(|e| Failure::usage(format!("{} is no path: {e}", path.display())))
+        };
+        let database =
+            global.database.as_deref().map(|database| match Place::parse(&text(database)?) {
+                Ok(Place::File(path)) => absolute(&path),
+                Ok(Place::Server(_)) => Ok(database.to_owned()),
+                Err(problem) => Err(Failure::usage(format!("--database {problem}"))),
+            });
         let named = [
             ("--project", global.project.clone()),
-            ("--database", global.database.clone()),
-            ("--data-dir", global.data_dir.clone().map(PathBuf::into_os_string)),
-            ("--config", global.config.clone().map(PathBuf::into_os_string)),
+            ("--database", database.transpose()?),
+            ("--data-dir", global.data_dir.as_deref().map(absolute).transpose()?),
+            ("--config", global.config.as_deref().map(absolute).transpose()?),
         ];
         for (name, value) in named {
             if let Some(value) = value {
@@ -80,6 +93,9 @@ impl Settings {
             (None, Reach::Project) => "memory-mcp".to_owned(),
             (None, Reach::User) => own_program()?,
         };
+        for set in &global.set {
+            flags.extend(["--set".to_owned(), set.clone()]);
+        }
         Ok(Settings { program, flags })
     }
 
@@ -342,7 +358,8 @@ fn inspect_one(client: Client, reach: Reach, name: &str, dirs: &Dirs) -> Option<
             return toml::server(&text, form.key(), name);
         }
         let entry = json::server(&text, form.key(), name)?;
-        Ok(entry.as_ref().and_then(Form::program).map(str::to_owned))
+        // Others call theirs `memory` too.
+        Ok(entry.as_ref().and_then(Form::program).filter(|it| is_ours(it)).map(str::to_owned))
     };
     let hooked = |path: &Path| -> Result<Vec<EventKind>, String> {
         json::hooked(&file::read(path)?.unwrap_or_default())
