@@ -23,8 +23,8 @@ const BEST_LINES: usize = 2;
 
 /// Characters of the task and of the deciding action of a result after the best: a line that tells
 /// whether it is worth to be read by its id.
-const OTHER_TASK_CHARS: usize = 72;
-const OTHER_ACTION_CHARS: usize = 90;
+const OTHER_TASK_CHARS: usize = 64;
+const OTHER_ACTION_CHARS: usize = 80;
 
 /// Characters of what to do instead of what a run did that failed.
 const OTHER_LINE_CHARS: usize = 100;
@@ -78,7 +78,10 @@ pub(super) fn other(ranked: &Ranked) -> RecallItem {
         id: episode.id,
         task: one_line(task, OTHER_TASK_CHARS),
         outcome: episode.state().to_owned(),
-        reward: reward(episode),
+        reward: reward(episode).filter(|score| {
+            // Told by the outcome.
+            *score != if episode.state() == "success" { 1.0 } else { 0.0 }
+        }),
         done: action.into_iter().collect(),
         lessons: advice.map(|line| one_line(line, OTHER_LINE_CHARS)).into_iter().collect(),
         why: ranked.why.first().cloned().unwrap_or_default(),
@@ -139,11 +142,9 @@ fn bare(ranked: &Ranked, head: &Head, action: Option<String>) -> RecallItem {
     }
 }
 
-/// To three digits, unless the outcome tells it.
+/// To three digits.
 fn reward(episode: &Episode) -> Option<f64> {
-    let told = if episode.state() == "success" { 1.0 } else { 0.0 };
-    let reward = episode.reward.as_ref().map(|reward| (reward.score * 1000.0).round() / 1000.0);
-    reward.filter(|score| *score != told)
+    episode.reward.as_ref().map(|reward| (reward.score * 1000.0).round() / 1000.0)
 }
 
 /// The first reflection lines, those for next time before others, without what the actions or the

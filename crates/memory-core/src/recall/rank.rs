@@ -435,18 +435,17 @@ fn ranked(run: Scored) -> Ranked {
         }
     }
     why.extend(run.as_asked.map(|phrase| format!("from the time asked for: {phrase}")));
-    why.push(
-        match class(&run.episode) {
-            0 => "solved",
-            1 => "partly solved",
-            2 => "failed: shows what does not work",
-            3 => "not judged",
-            4 => "declined: shows where it stopped",
-            5 => "abandoned",
-            _ => "still running",
-        }
-        .to_owned(),
-    );
+    // That it went well is its outcome.
+    let state = match class(&run.episode) {
+        0 => None,
+        1 => Some("partly solved"),
+        2 => Some("failed: shows what does not work"),
+        3 => Some("not judged"),
+        4 => Some("declined: shows where it stopped"),
+        5 => Some("abandoned"),
+        _ => Some("still running"),
+    };
+    why.extend(state.map(str::to_owned));
     Ranked {
         score: run.score,
         same_task: run.matched.same_task,

@@ -44,8 +44,18 @@ const MAX_LOG_BYTES: u64 = 1 << 20;
 
 /// True for a command line that was meant to be a hook: it must not fail, whatever is wrong with it.
 pub(super) fn is_meant() -> bool {
-    // Clients end their lines in `hook EVENT`.
-    std::env::args_os().rev().nth(1).is_some_and(|argument| argument == "hook")
+    let mut arguments = std::env::args_os().skip(1);
+    while let Some(argument) = arguments.next() {
+        let text = argument.to_string_lossy();
+        if !text.starts_with('-') {
+            return text == "hook";
+        }
+        // Every setting in front of a command takes a value, but for this one.
+        if text != "--json" && !text.contains('=') {
+            arguments.next();
+        }
+    }
+    false
 }
 
 /// Runs a hook. Always succeeds.
