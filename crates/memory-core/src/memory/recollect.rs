@@ -47,7 +47,7 @@ impl<S: EpisodeStore> Memory<S> {
             Similar::Unavailable(reason) => (Nearest::default(), Mode::Lexical, Some(reason)),
             Similar::Found(nearest) => (nearest, Mode::LexicalAndEmbeddings, None),
         };
-        let ids = recall::candidates(&found);
+        let ids = recall::candidates(&found, query.thorough);
         found.join_synonyms();
         let beyond = nearest.beyond(&ids);
         let mut ranked = (Ranking::default(), Vec::new());

@@ -17,6 +17,7 @@ const HITS: usize = 200;
 /// Hits that are read and ranked in any case: what helps is practically always among the first few
 /// dozen.
 const CANDIDATES: usize = 64;
+const FEW_CANDIDATES: usize = 24;
 
 /// Bytes of text up to which more of them are read, and what is near them: of short episodes the
 /// index's order says less, and each costs little.
@@ -35,6 +36,9 @@ pub struct RecallQuery {
     pub limit: usize,
     /// Tokens of the whole answer, at most, as [`tokens::estimate`](super::tokens::estimate) counts.
     pub budget_tokens: usize,
+    /// Whether many candidates are looked at, those that synonyms bring among them. Without it an answer
+    /// takes half the time, and is as good where the words are those of the episodes.
+    pub thorough: bool,
 }
 
 impl RecallQuery {
@@ -55,6 +59,7 @@ impl RecallQuery {
             filter: Filter::default(),
             limit: Self::DEFAULT_LIMIT,
             budget_tokens: Self::DEFAULT_BUDGET_TOKENS,
+            thorough: true,
         }
     }
 
@@ -87,7 +92,8 @@ impl RecallQuery {
     pub fn search(&self) -> SearchQuery {
         let terms = query_terms(&self.task);
         let mut synonyms: Vec<String> = Vec::new();
-        for other in terms.iter().flat_map(|term| synonyms_of(term)) {
+        let others = terms.iter().filter(|_| self.thorough).flat_map(|term| synonyms_of(term));
+        for other in others {
             if !terms.contains(other) && !synonyms.contains(other) {
                 synonyms.push(other.clone());
             }
@@ -104,11 +110,13 @@ impl RecallQuery {
 
 /// The episodes to be read for ranking what a search found: hits, what synonyms add to them, and what is
 /// near short ones.
-pub fn candidates(found: &SearchResult) -> Vec<EpisodeId> {
+pub fn candidates(found: &SearchResult, thorough: bool) -> Vec<EpisodeId> {
+    let (most, more_bytes) =
+        if thorough { (CANDIDATES, MORE_BYTES) } else { (FEW_CANDIDATES, MORE_BYTES / 4) };
     let (mut ids, mut seen, mut bytes) = (Vec::new(), HashSet::new(), 0u64);
     for hit in &found.hits {
         bytes = bytes.saturating_add(hit.bytes.max(256));
-        if ids.len() >= CANDIDATES && bytes > MORE_BYTES {
+        if ids.len() >= most && bytes > more_bytes {
             break;
         }
         seen.insert(hit.id);
@@ -124,7 +132,7 @@ pub fn candidates(found: &SearchResult) -> Vec<EpisodeId> {
     for near in found.hits.iter().take(read).flat_map(|hit| &hit.nearby) {
         // No hit and short, so about this long.
         bytes = bytes.saturating_add(512);
-        if bytes > 2 * MORE_BYTES {
+        if bytes > 2 * more_bytes {
             break;
         }
         if seen.insert(*near) {

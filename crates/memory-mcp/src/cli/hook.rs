@@ -213,6 +213,8 @@ impl Hook {
         let scope = Scope::Project(self.asked.project.clone());
         let query = RecallQuery {
             budget_tokens: budget,
+            // The user waits.
+            thorough: false,
             ..RecallQuery::new(self.told.event.text.clone(), scope)
         };
         let recall = memory.recall(&query).await.map_err(|e| e.to_string())?;

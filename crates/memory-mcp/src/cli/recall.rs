@@ -19,6 +19,7 @@ pub(super) async fn run(
         filter: args.filter.to_filter(memory.now())?,
         limit: args.limit,
         budget_tokens: args.budget_tokens,
+        thorough: true,
     };
     let recall = memory.recall(&query).await?;
     if out.is_json() {
