@@ -247,6 +247,50 @@ fn a_resumed_session_goes_on_in_its_episode() {
 }
 
 #[test]
+fn a_transcript_that_is_gone_takes_nothing_of_a_resumed_session_along() {
+    let world = World::new();
+    let client = Client::new(&world, "gone");
+    client.starts();
+    client.works(TASK);
+    client.ends();
+    client.hook("session-start", json!({ "source": "resume" }));
+    client.hook("user-prompt-submit", json!({ "prompt": "No, that's wrong" }));
+    // Left to be read by a process that has time; the client clears it away before.
+    std::fs::write(client.transcript(), "{}\n").unwrap();
+    client.ends();
+    assert_eq!(journals(&world), 1);
+    std::fs::remove_file(client.transcript()).unwrap();
+    let id = world.id_of(TASK);
+    let before = world.json(&["show", &id])["episode"].clone();
+    let other = world.write(
+        "other.jsonl",
+        &crate::world::lines(&[crate::world::episode(1, "Paint the fence", "success")]),
+    );
+    world.run(&["import", text(&other)]).done();
+    assert_eq!(world.json(&["show", &id])["episode"], before);
+    assert_eq!((before["steps"].as_array().unwrap().len(), journals(&world)), (6, 0));
+}
+
+#[test]
+fn of_sessions_side_by_side_the_one_that_ended_last_is_rated() {
+    let world = World::new();
+    let (long, short) = (Client::new(&world, "long"), Client::new(&world, "short"));
+    for (client, task) in [(&long, "Move the login page"), (&short, "Sort the imports")] {
+        client.hook("session-start", json!({ "source": "startup" }));
+        client.hook("user-prompt-submit", json!({ "prompt": task }));
+        client.tool("Bash", json!({ "command": "ls" }), json!({ "stdout": "src" }));
+    }
+    short.ends();
+    long.ends();
+    world.run(&["rate", "last", "bad"]).done();
+    let outcome = |task: &str| {
+        world.json(&["show", &world.id_of(task)])["episode"]["outcome"]["kind"].clone()
+    };
+    assert_eq!(outcome("Move the login page"), "failure");
+    assert_eq!(outcome("Sort the imports"), "unjudged");
+}
+
+#[test]
 fn a_rating_judges_an_unjudged_session_and_moves_its_lessons() {
     let world = World::new();
     let client = Client::new(&world, "rated");
