@@ -47,6 +47,7 @@ pub struct EmbeddingServer {
 struct State {
     stopped: AtomicBool,
     delay_ms: AtomicU64,
+    refuses: AtomicBool,
     key: Mutex<Option<String>>,
     texts: Mutex<Vec<String>>,
 }
@@ -105,6 +106,11 @@ impl EmbeddingServer {
     /// Refuses whoever shows another key.
     pub fn ask_for(&self, key: &str) {
         *self.state.key.lock().unwrap_or_else(PoisonError::into_inner) = Some(key.into());
+    }
+
+    /// Says of everything that it is a bad request, as some servers do of a wrong key.
+    pub fn refuse(&self, everything: bool) {
+        self.state.refuses.store(everything, Ordering::SeqCst);
     }
 
     /// Closes the port and every connection.
@@ -182,6 +188,9 @@ fn answer(key: Option<&str>, body: &[u8], state: &State) -> (&'static str, Value
     let expected = state.key.lock().unwrap_or_else(PoisonError::into_inner).clone();
     if expected.is_some() && expected.as_deref() != key {
         return ("401 Unauthorized", json!({"error": {"message": "the key is wrong"}}));
+    }
+    if state.refuses.load(Ordering::SeqCst) {
+        return ("400 Bad Request", json!({"error": {"message": "no valid key"}}));
     }
     let Ok(Request { model, input }) = serde_json::from_slice(body) else {
         return ("400 Bad Request", json!({"error": {"message": "model and input are needed"}}));

@@ -171,6 +171,16 @@ fn a_killed_embed_is_gone_on_with_and_two_share_the_work() {
 }
 
 #[test]
+fn what_an_endpoint_refused_with_everything_else_is_made_once_it_works() {
+    let (world, server) = (world(3), EmbeddingServer::start());
+    server.refuse(true);
+    let embed = with(&server, "hashing-1024", &["embed"]);
+    run(&world, &embed).failed(1).says("answers 400");
+    server.refuse(false);
+    assert_eq!(json_of(&world, &embed)["embedded"], 4);
+}
+
+#[test]
 fn only_redacted_text_leaves_the_machine_and_only_with_the_key() {
     let (world, server) = (world(3), EmbeddingServer::start());
     let secret = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
