@@ -29,6 +29,7 @@ pub mod fuzz;
 pub mod generate;
 #[cfg(feature = "full")]
 pub mod npm;
+#[cfg(feature = "full")]
 pub mod programs;
 pub mod proxy;
 #[cfg(feature = "full")]
