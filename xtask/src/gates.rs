@@ -31,6 +31,8 @@ pub(crate) fn run_all() -> io::Result<bool> {
         gate("format", cargo(&["fmt", "--all", "--check"]), |_| {})?,
         gate("lints", cargo(&clippy), |_| {})?,
         gate("documentation", doc, |_| {})?,
+        // What users build: without what tests turn on in the crates that it shares with them.
+        gate("program alone", cargo(&["check", "--package", "memory-mcp", "--locked"]), |_| {})?,
         gate("tests", test, |line| totals.see(line))?,
     ];
     summary(&gates, &totals, started.elapsed())

@@ -21,7 +21,7 @@ const HELP: &str = "\
 Usage: cargo xtask <COMMAND>
 
 Commands:
-  test    Every gate: format, lints, documentation, all tests of the workspace
+  test    Every gate: format, lints, documentation, the program alone, all tests of the workspace
   soak    The long size of the tests that have one: [--minutes N] [--fresh] [NAME]...
           Goes on where the last run stopped. docs/reliability.md says what they show
   help    This text
