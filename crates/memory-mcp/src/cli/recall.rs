@@ -14,12 +14,10 @@ pub(super) async fn run(
     out: &mut Output,
 ) -> Result<(), Failure> {
     let query = RecallQuery {
-        task: args.task.join(" "),
-        scope: session.scope(),
         filter: args.filter.to_filter(memory.now())?,
         limit: args.limit,
         budget_tokens: args.budget_tokens,
-        thorough: true,
+        ..RecallQuery::new(args.task.join(" "), session.scope())
     };
     let recall = memory.recall(&query).await?;
     if out.is_json() {

@@ -115,7 +115,10 @@ async fn one<S: EpisodeStore>(
     // A session that was resumed meanwhile goes on in this file.
     if (over && !recorded.has_grown(found)) || intake == Intake::Forgotten {
         let done = read || transcript.is_none() || intake == Intake::Forgotten;
-        let kept = if done {
+        let kept = if found.only_transcript && intake != Intake::Forgotten {
+            // While it was read the session may have been resumed: what that tells stays.
+            journal.remove(found)
+        } else if done {
             journal.forget(found.id)
         } else {
             journal.leave_transcript(found, &recorded.place)
