@@ -10,7 +10,10 @@ use crate::batch::{Statement, Value};
 use crate::columns::Columns;
 
 /// How long a completion may be under way before its announcement is void: its process is gone.
-const CLOSING_US: i64 = 60 * 1_000_000;
+pub(super) const CLOSING_US: i64 = 60 * 1_000_000;
+
+/// How long no step is journaled after a completion that came too late: it is about to be tried again.
+const HELD_US: i64 = 2 * 1_000_000;
 
 /// What became of the announcement that an episode is about to be completed or forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +22,17 @@ pub enum Closing {
     Announced,
     /// Steps were journaled after the last one the caller knows of.
     Overtaken,
+}
+
+/// How what was announced ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// The episode is completed or forgotten.
+    Done,
+    /// Steps came before it. Those that come now wait for the next attempt, or it may never succeed.
+    Overtaken,
+    /// It goes on.
+    Not,
 }
 
 /// How much waits, in all targets.
@@ -195,18 +209,22 @@ impl PendingFile {
         Ok(if announced { Closing::Announced } else { Closing::Overtaken })
     }
 
-    /// Ends what [`announce_closing`](Self::announce_closing) began for `episodes`, each with
-    /// whether it is closed indeed, and settles what was delivered on the way.
+    /// Ends what [`announce_closing`](Self::announce_closing) began for some episodes, and settles
+    /// what was delivered on the way.
     pub async fn settle(
         &self,
         target: Target,
         settled: &[Settled],
-        closings: &[(EpisodeId, bool)],
+        closings: &[(EpisodeId, Closed)],
         now: Timestamp,
     ) -> Result<()> {
         let mut statements: Vec<Statement> = settled.iter().flat_map(settle).collect();
         for (episode, closed) in closings {
-            let until = if *closed { now.0.saturating_add(REMEMBERED_US) } else { 0 };
+            let until = match closed {
+                Closed::Done => now.0.saturating_add(REMEMBERED_US),
+                Closed::Overtaken => now.0.saturating_add(HELD_US),
+                Closed::Not => 0,
+            };
             let params = vec![target.value(), id(*episode), Value::Integer(until)];
             statements.push(Statement::new(CLOSE_UNTIL, params));
         }

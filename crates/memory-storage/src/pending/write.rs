@@ -1,14 +1,22 @@
 //! Writes: what is journaled, what is sent, what is queued.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use memory_core::store::{AppendSteps, EpisodeStore, Kept, Write, Written};
 use memory_core::{Episode, EpisodeId, Error, Result};
-use memory_storage_turso::pending::{Closing, Entry, EntryState, Head, Journaling, Target};
+use memory_storage_turso::pending::{Closed, Closing, Entry, EntryState, Head, Journaling, Target};
+use tokio::time::{Instant, sleep};
 
 use super::buffered::Buffered;
 use super::drain::{deliverable, verdicts};
 use super::overlay::overlay;
+
+/// How long steps wait for a completion of their episode that is under way.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often they look whether it is over.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 impl<D: EpisodeStore> Buffered<D> {
     pub(super) async fn write(&self, writes: Vec<Write>) -> Result<Vec<Result<Written>>> {
@@ -53,15 +61,20 @@ impl<D: EpisodeStore> Buffered<D> {
             let accepted = self.file.was_accepted(target, append).await?;
             return Ok(accepted.then_some(Written { version, steps, kept: Kept::Stored }));
         }
-        match self.file.journal(target, Head::of(&known), append, self.now()).await {
-            Ok(Journaling::Kept { version, steps }) => {
-                self.wake.notify_one();
-                Ok(Some(Written { version, steps, kept: Kept::Journaled }))
-            }
-            Ok(Journaling::NotHere) => Ok(None),
-            Err(error) => {
-                tracing::warn!(%error, "steps cannot be journaled and go to the database");
-                Ok(None)
+        let patience = Instant::now() + PATIENCE;
+        loop {
+            match self.file.journal(target, Head::of(&known), append, self.now()).await {
+                Ok(Journaling::Kept { version, steps }) => {
+                    self.wake.notify_one();
+                    return Ok(Some(Written { version, steps, kept: Kept::Journaled }));
+                }
+                // Sent to the database they would overtake the completion again and again.
+                Ok(Journaling::Closing) if Instant::now() < patience => sleep(LOOK_AGAIN).await,
+                Ok(Journaling::NotHere | Journaling::Closing) => return Ok(None),
+                Err(error) => {
+                    tracing::warn!(%error, "steps cannot be journaled and go to the database");
+                    return Ok(None);
+                }
             }
         }
     }
@@ -128,14 +141,18 @@ impl<D: EpisodeStore> Buffered<D> {
             batch.push(write.clone());
         }
         let sent = self.durable.write(batch).await;
-        let mut closed: Vec<(EpisodeId, bool)> =
-            closing.iter().map(|(id, _)| (*id, false)).collect();
+        let mut closed: Vec<(EpisodeId, Closed)> =
+            closing.iter().map(|(id, _)| (*id, Closed::Not)).collect();
         let answer = match sent {
             Ok(mut results) => {
                 let own = results.split_off(ahead.min(results.len()));
                 settled.extend(verdicts(self, &waiting, results));
                 for ((_, closed), (_, place)) in closed.iter_mut().zip(&closing) {
-                    *closed = own.get(*place).is_some_and(Result::is_ok);
+                    *closed = match own.get(*place) {
+                        Some(Ok(_)) => Closed::Done,
+                        Some(Err(Error::Conflict { .. })) => Closed::Overtaken,
+                        _ => Closed::Not,
+                    };
                 }
                 self.learn_from(&writes, &own);
                 Ok(own)

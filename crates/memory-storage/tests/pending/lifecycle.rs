@@ -122,7 +122,7 @@ async fn completion_racing_with_steps_loses_nothing() {
                         Err(Error::Completed { .. }) => break,
                         Err(e) => panic!("{e}"),
                     }
-                    tokio::time::sleep(Duration::from_millis(5)).await;
+                    tokio::time::sleep(Duration::from_millis(1)).await;
                 }
                 accepted
             });
