@@ -203,16 +203,16 @@ impl TursoStore {
     }
 
     /// Runs a batch that begins with a statement giving payloads, and makes sure that the dictionaries
-    /// they need are known.
+    /// they need are known. `statements` gives it, again each time.
     async fn run_for_payloads(
         &self,
-        statements: Vec<Statement>,
+        statements: impl Fn() -> Result<Vec<Statement>>,
         scope: &Scope,
         short: bool,
     ) -> Result<Vec<StatementResult>> {
         let mut attempts = PAYLOAD_ATTEMPTS;
         loop {
-            let batch = read::read(statements.clone());
+            let batch = read::read(statements()?);
             let results = if short && self.rider.is_none() {
                 self.database.run_short(batch).await?
             } else {
@@ -314,7 +314,7 @@ impl TursoStore {
         scope: &Scope,
         ids: &[EpisodeId],
     ) -> Result<Vec<Option<Arc<Episode>>>> {
-        let statements = vec![episodes::get(scope, ids)];
+        let statements = || Ok(vec![episodes::get(scope, ids)]);
         let results = self.run_for_payloads(statements, scope, ids.len() < MANY_IDS).await?;
         Ok(episodes::in_order(ids, episodes::assemble(read::rows(results), &self.payloads)?))
     }
@@ -461,8 +461,9 @@ impl EpisodeStore for TursoStore {
 
     async fn list(&self, query: &ListQuery) -> Result<Page> {
         self.timed("list", async {
-            let statements = vec![list::list(query)?];
-            let results = self.run_for_payloads(statements, &query.scope, false).await?;
+            let statements = || Ok(vec![list::list(query)?]);
+            let short = list::is_short(query);
+            let results = self.run_for_payloads(statements, &query.scope, short).await?;
             list::list_page(read::rows(results), &self.payloads)
         })
         .await
@@ -501,7 +502,7 @@ impl EpisodeStore for TursoStore {
 
     async fn recollect(&self, ids: &[EpisodeId], query: &LessonQuery) -> Result<Recollection> {
         self.timed("recollect", async {
-            let statements = vec![episodes::get(&query.scope, ids), lessons::lessons(query)];
+            let statements = || Ok(vec![episodes::get(&query.scope, ids), lessons::lessons(query)]);
             let mut results = self.run_for_payloads(statements, &query.scope, false).await?;
             let scored = results.split_off(1);
             let found = episodes::assemble(read::rows(results), &self.payloads)?;
@@ -545,11 +546,11 @@ impl EpisodeStore for TursoStore {
 
     async fn scan(&self, query: &ScanQuery) -> Result<ScanPage> {
         self.timed("scan", async {
-            let statements = vec![scan::scan(query)?];
+            let statements = || Ok(vec![scan::scan(query)?]);
             let results = if query.kind == RecordKind::Episode {
                 self.run_for_payloads(statements, &query.scope, false).await?
             } else {
-                self.run(read::read(statements), &query.scope).await?
+                self.run(read::read(statements()?), &query.scope).await?
             };
             scan::page(query, read::rows(results), &self.payloads)
         })

@@ -10,7 +10,7 @@ use memory_testkit::generate::Random;
 use serde::{Deserialize, Serialize};
 
 use super::load::episode;
-use super::measure::{below, list, of_ticket};
+use super::measure::{PAGE, below, list, of_ticket};
 use crate::ratio::Ratio;
 
 /// Beyond this one query takes longer than anybody would wait for a benchmark.
@@ -46,7 +46,7 @@ pub(super) async fn compare(store: &TursoStore, path: &Path, episodes: u64) -> R
     let (mut like_rounds, mut extract_rounds) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let n = below(&mut random, episodes);
-        let index = list(store, of_ticket(n), None).await?;
+        let index = list(store, of_ticket(n), None, PAGE).await?;
         let pattern = format!("%\"ticket\":{n}}}%");
         let like = rows(&connection, LIKE, params![pattern]).await?;
         let ticket = i64::try_from(n)?;

@@ -21,7 +21,7 @@ const QUERIES: usize = 100;
 const RECALLS: usize = 20;
 const COMPLETE_RECALLS: usize = 3;
 const STARTS: usize = 9;
-const PAGE: usize = 20;
+pub(super) const PAGE: usize = 20;
 const FAR_PAGE: u64 = 10_000;
 
 /// The project of generated episodes.
@@ -61,35 +61,38 @@ pub(super) async fn get(store: &TursoStore, episodes: u64) -> Result<f64> {
     Ok(percentile(&mut seconds, 0.5) * 1e6)
 }
 
-/// A question with a name, and how it is put with a random number.
-type Question = (&'static str, fn(u64, u64) -> String);
+/// A question with a name, how many answers are wanted, and how it is put with a random number.
+type Question = (&'static str, usize, fn(u64, u64) -> String);
 
-/// Microseconds of the first page of each.
+/// Microseconds of the first page of each. All sizes give as many answers, so that it is not the number
+/// of answers that grows.
 pub(super) async fn queries(store: &TursoStore, episodes: u64) -> Result<Vec<(String, f64)>> {
     let questions: [Question; 6] = [
-        ("ticket = n (one match)", |n, _| format!("ticket = {n}")),
-        ("repo = \"x\" (one in 1,000)", |n, _| format!("repo = \"repo-{}\"", n % REPOSITORIES)),
-        ("attempts > 4 (one in 5)", |_, _| "attempts > 4".into()),
-        ("ticket >= n AND ticket < n + 50", |n, all| {
+        ("ticket = n (one match)", PAGE, |n, _| format!("ticket = {n}")),
+        ("repo = \"x\" (one in 1,000), 5 of them", 5, |n, _| {
+            format!("repo = \"repo-{}\"", n % REPOSITORIES)
+        }),
+        ("attempts > 4 (one in 5)", PAGE, |_, _| "attempts > 4".into()),
+        ("ticket >= n AND ticket < n + 50", PAGE, |n, all| {
             let n = n.min(all.saturating_sub(50));
             format!("ticket >= {n} AND ticket < {}", n + 50)
         }),
-        ("repo STARTS WITH \"repo-99\" AND share > 0.5", |_, _| {
+        ("repo STARTS WITH \"repo-99\" AND share > 0.5", PAGE, |_, _| {
             "repo STARTS WITH \"repo-99\" AND share > 0.5".into()
         }),
-        ("repo = \"x\" OR repo = \"y\"", |n, _| {
+        ("repo = \"x\" OR repo = \"y\", 10 of them", 10, |n, _| {
             let (x, y) = (n % REPOSITORIES, (n + 1) % REPOSITORIES);
             format!("repo = \"repo-{x}\" OR repo = \"repo-{y}\"")
         }),
     ];
     let mut figures = Vec::new();
-    for (name, question) in questions {
+    for (name, limit, question) in questions {
         let mut random = Random::new(2);
         let mut seconds = Vec::new();
         for _ in 0..QUERIES {
             let text = question(below(&mut random, episodes), episodes);
             let filter = Filter { metadata: Some(text.parse()?), ..Filter::default() };
-            seconds.push(list(store, filter, None).await?);
+            seconds.push(list(store, filter, None, limit).await?);
         }
         figures.push((name.to_owned(), percentile(&mut seconds, 0.5) * 1e6));
     }
@@ -97,8 +100,13 @@ pub(super) async fn queries(store: &TursoStore, episodes: u64) -> Result<Vec<(St
 }
 
 /// Seconds of a page.
-pub(super) async fn list(store: &TursoStore, filter: Filter, after: Option<String>) -> Result<f64> {
-    let query = ListQuery { scope: project(), filter, after, limit: PAGE };
+pub(super) async fn list(
+    store: &TursoStore,
+    filter: Filter,
+    after: Option<String>,
+    limit: usize,
+) -> Result<f64> {
+    let query = ListQuery { scope: project(), filter, after, limit };
     let began = Instant::now();
     black_box(store.list(&query).await?);
     Ok(began.elapsed().as_secs_f64())
@@ -124,7 +132,7 @@ pub(super) async fn pages(store: &TursoStore, episodes: u64) -> Result<(f64, f64
     let mut seconds = [Vec::new(), Vec::new()];
     for _ in 0..QUERIES {
         for (seconds, after) in seconds.iter_mut().zip([None, after.clone()]) {
-            seconds.push(list(store, Filter::default(), after).await?);
+            seconds.push(list(store, Filter::default(), after, PAGE).await?);
         }
     }
     let [mut first, mut far] = seconds;

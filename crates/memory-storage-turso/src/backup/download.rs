@@ -77,9 +77,9 @@ async fn fill(
     local.run(Batch { access: Access::Write, statements }).await?;
     let tables = local
         .exclusively(|own| {
-            let tables = tables(|ask| own.run(&ask).map(|result| result.rows))?;
+            let tables = tables(|ask| own.run(ask).map(|result| result.rows))?;
             for table in &tables {
-                own.run(&table.clear())?;
+                own.run(table.clear())?;
             }
             Ok(tables)
         })

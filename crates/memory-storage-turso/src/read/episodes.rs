@@ -16,7 +16,8 @@ use crate::write::{blob, hex, scope_value};
 
 /// An episode beside each batch of steps logged since, in one statement and so from one snapshot; most
 /// episodes have none. Rows are `(id, version, payload, number of the first step, their payload)`, the
-/// episode's payload in the first of them alone.
+/// episode's payload in the first of them alone. Only a running episode can have any: for another one
+/// they are not looked for.
 macro_rules! episode_rows {
     ($more:literal, $from:literal) => {
         concat!(
@@ -25,7 +26,7 @@ macro_rules! episode_rows {
             $more,
             " FROM ",
             $from,
-            " LEFT JOIN steps s ON s.episode = e.rid"
+            " LEFT JOIN steps s ON s.episode = iif(e.outcome = 'running', e.rid, NULL)"
         )
     };
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use memory_core::store::{ListQuery, Page, Scope};
+use memory_core::store::{Filter, ListQuery, Page, Scope};
 use memory_core::{Condition, Result, Timestamp};
 
 use super::condition::{Way, range, test, ways};
@@ -24,6 +24,26 @@ const NEWEST_FIRST: &str = " ORDER BY e.started_at DESC, e.id DESC LIMIT +";
 
 /// The same in the order of the index of values, which has the time but not the id.
 const NEWEST_OF_VALUE_FIRST: &str = " ORDER BY m.started_at DESC, e.id DESC LIMIT +";
+
+/// Episodes of a page that is read where it is asked for: reading takes less than going to another
+/// thread and back.
+const SHORT_PAGE: usize = 32;
+
+/// True when a listing reads a short page in the order of an index and little else: nothing but the
+/// time, or one value of metadata, restricts it.
+pub(crate) fn is_short(query: &ListQuery) -> bool {
+    let Filter { task_type, domain, language, states, min_reward, metadata, .. } = &query.filter;
+    let is_of_value = |condition| {
+        let ways = ways(condition);
+        let in_order = |way: &Way<'_>| way.is_of_values() && way.rest.is_empty();
+        matches!(query.scope, Scope::Project(_)) && ways.len() == 1 && ways.iter().all(in_order)
+    };
+    query.limit <= SHORT_PAGE
+        && [task_type, domain, language].into_iter().all(Option::is_none)
+        && states.is_empty()
+        && min_reward.is_none()
+        && metadata.as_ref().is_none_or(is_of_value)
+}
 
 pub(crate) fn list(query: &ListQuery) -> Result<Statement> {
     let listing = Listing::new(query)?;

@@ -106,17 +106,17 @@ async fn go_local(
     let name = database.to_owned();
     local
         .exclusively(move |own| {
-            let from = match ledger::kind(rows(own.run(&ledger::tables())?), &name)? {
+            let from = match ledger::kind(rows(own.run(ledger::tables())?), &name)? {
                 Kind::Empty => 0,
-                Kind::Ours => ledger::applied(rows(own.run(&ledger::steps())?), migrations, &name)?,
+                Kind::Ours => ledger::applied(rows(own.run(ledger::steps())?), migrations, &name)?,
             };
             let Plan { blockers, statements } = plan(migrations, from, to)?;
             for (query, refusal) in blockers {
-                blocked(&rows(own.run(&query)?), &refusal)?;
+                blocked(&rows(own.run(query)?), &refusal)?;
             }
             let worth_keeping = keep && from > 0 && !statements.is_empty();
             let backup = worth_keeping.then(|| back_up(own, from)).transpose()?;
-            for statement in &statements {
+            for statement in statements {
                 own.run(statement)?;
             }
             Ok(Change { from, to, backup })

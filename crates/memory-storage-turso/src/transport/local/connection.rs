@@ -98,23 +98,23 @@ impl Connection {
 
     /// Runs a statement without parameters.
     pub(super) fn execute(&mut self, sql: &'static str) -> Result<StatementResult, SqlError> {
-        self.run(&Statement::new(sql, Vec::new()))
+        self.run(Statement::new(sql, Vec::new()))
     }
 
     /// Runs statements in one read transaction: they see the same snapshot.
-    pub(super) fn read(&mut self, list: &[Statement]) -> Result<Vec<StatementResult>, SqlError> {
-        if let [only] = list {
-            return Ok(vec![self.run(only)?]);
+    pub(super) fn read(&mut self, list: Vec<Statement>) -> Result<Vec<StatementResult>, SqlError> {
+        if list.len() == 1 {
+            return list.into_iter().map(|only| self.run(only)).collect();
         }
         self.execute("BEGIN")?;
         let results: Result<Vec<_>, SqlError> =
-            list.iter().map(|statement| self.run(statement)).collect();
+            list.into_iter().map(|statement| self.run(statement)).collect();
         let ended = self.execute(if results.is_ok() { "COMMIT" } else { "ROLLBACK" });
         results.and_then(|results| ended.map(|_| results))
     }
 
     /// Runs one statement to its end.
-    pub(super) fn run(&mut self, statement: &Statement) -> Result<StatementResult, SqlError> {
+    pub(super) fn run(&mut self, statement: Statement) -> Result<StatementResult, SqlError> {
         self.metrics.statements.increment();
         let before = self.engine.total_changes();
         // The engine panics on text that is not UTF-8. That is damage, and must not end the server.
@@ -126,20 +126,20 @@ impl Connection {
         Ok(StatementResult { rows, affected })
     }
 
-    fn rows(&mut self, statement: &Statement) -> Result<Vec<Vec<Value>>, SqlError> {
-        let prepared = self.prepared(statement)?;
-        if prepared.parameter_count() != statement.params.len() {
+    fn rows(&mut self, statement: Statement) -> Result<Vec<Vec<Value>>, SqlError> {
+        let Statement { sql, params } = statement;
+        let prepared = self.prepared(sql)?;
+        if prepared.parameter_count() != params.len() {
             return Err(SqlError::other(format!(
                 "a statement with {} parameters was given {}",
                 prepared.parameter_count(),
-                statement.params.len()
+                params.len()
             )));
         }
         // Whatever way this ends the statement is reset: executed again without it, it would quietly
         // reuse the old parameters, and left in the middle of its rows it would hold a snapshot open.
         let running = Reset(prepared);
-        let params = Params::Positional(statement.params.clone());
-        let mut cursor = ready(running.0.query(params))?;
+        let mut cursor = ready(running.0.query(Params::Positional(params)))?;
         let mut rows = Vec::new();
         while let Some(row) = ready(cursor.next())? {
             rows.push(
@@ -149,21 +149,20 @@ impl Connection {
         Ok(rows)
     }
 
-    fn prepared(&mut self, statement: &Statement) -> Result<&libsql::Statement, SqlError> {
-        let sql = &*statement.sql;
+    fn prepared(&mut self, sql: Cow<'static, str>) -> Result<&libsql::Statement, SqlError> {
         // The engine looks at the value of a parameter that is all of a LIMIT, and therefore compiles
         // such a statement again at every execution (SQLite 3.47, `sqlite3ExprIsInteger`). Behind a
         // plus sign it does not.
         debug_assert!(!sql.contains("LIMIT ?"), "{sql}");
-        if self.caches && self.statements.contains(sql) {
+        if self.caches && self.statements.contains(&sql) {
             self.metrics.reused.increment();
         } else {
             self.metrics.prepared.increment();
-            let prepared = ready(self.engine.prepare(sql))?;
-            self.statements.put(statement.sql.clone(), prepared);
+            let prepared = ready(self.engine.prepare(&sql))?;
+            self.statements.put(sql.clone(), prepared);
         }
         self.statements
-            .get(sql)
+            .get(&sql)
             .ok_or_else(|| SqlError::other("the statement cache lost a statement"))
     }
 

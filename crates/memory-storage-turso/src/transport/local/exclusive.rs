@@ -66,7 +66,7 @@ impl LocalTransport {
             let connection = file.open_writer().map_err(|e| file.cannot_open(e))?;
             let mut own = Exclusive { connection, file };
             let from = Value::Text(utf8(&from)?.to_owned());
-            own.run(&Statement::new("ATTACH ?1 AS source", vec![from]))?;
+            own.run(Statement::new("ATTACH ?1 AS source", vec![from]))?;
             begin(&mut own.connection, &own.file, || true)
                 .map_err(|failure| failure.into_error())?;
             if let Err(e) = replace(&mut own) {
@@ -92,7 +92,7 @@ impl Exclusive {
     }
 
     /// Runs one statement to its end.
-    pub(crate) fn run(&mut self, statement: &Statement) -> Result<StatementResult> {
+    pub(crate) fn run(&mut self, statement: Statement) -> Result<StatementResult> {
         self.connection.run(statement).map_err(|e| e.into_error("the statement"))
     }
 
@@ -106,24 +106,24 @@ impl Exclusive {
 const NEW_ID: &str = "UPDATE main.meta SET value = randomblob(16) WHERE key = 'database'";
 
 fn replace(own: &mut Exclusive) -> Result<()> {
-    let tables = backup::tables(|ask| own.run(&ask).map(|result| result.rows))?;
+    let tables = backup::tables(|ask| own.run(ask).map(|result| result.rows))?;
     for table in &tables {
-        own.run(&table.clear())?;
-        own.run(&table.fill("source"))?;
+        own.run(table.clear())?;
+        own.run(table.fill("source"))?;
     }
-    own.run(&Statement::new(NEW_ID, Vec::new())).map(drop)
+    own.run(Statement::new(NEW_ID, Vec::new())).map(drop)
 }
 
 fn back_up(file: &DataFile, path: &Path, progress: &Progress) -> Result<backup::Sealed> {
     let mut reader = file.open_copier().map_err(|e| file.cannot_open(e))?;
-    let size = reader.run(&Statement::new(SIZE, Vec::new())).map_err(|e| e.into_error(SIZE))?;
+    let size = reader.run(Statement::new(SIZE, Vec::new())).map_err(|e| e.into_error(SIZE))?;
     progress.expect(Columns::first_of(vec![size])?.unsigned()?);
     backup::write(path, |partial| {
         let to = Value::Text(utf8(partial)?.to_owned());
         let copied = AtomicBool::new(false);
         std::thread::scope(|threads| {
             threads.spawn(|| watch(partial, progress, &copied));
-            let copy = reader.run(&Statement::new("VACUUM INTO ?1", vec![to]));
+            let copy = reader.run(Statement::new("VACUUM INTO ?1", vec![to]));
             copied.store(true, Ordering::Relaxed);
             copy.map(drop).map_err(|e| e.into_error("copying the database"))
         })

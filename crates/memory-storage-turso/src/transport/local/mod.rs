@@ -80,7 +80,7 @@ impl LocalTransport {
                 let reader = self.reader().await?;
                 let stop = Arc::new(Stop::of(reader.engine()));
                 let _waited_for = StopOnDrop(stop.clone());
-                offload(move || read(reader, &batch.statements, &stop)).await?
+                offload(move || read(reader, batch.statements, &stop)).await?
             }
         }
     }
@@ -88,7 +88,7 @@ impl LocalTransport {
     /// Runs a read of microseconds right here.
     pub(crate) async fn run_short(&self, batch: Batch) -> Result<Vec<StatementResult>> {
         self.file.metrics.batches.increment();
-        read(self.reader().await?, &batch.statements, &Stop::never())
+        read(self.reader().await?, batch.statements, &Stop::never())
     }
 
     async fn reader(&self) -> Result<Object<Readers>> {
@@ -143,7 +143,7 @@ impl LocalTransport {
 
 fn read(
     mut reader: Object<Readers>,
-    statements: &[Statement],
+    statements: Vec<Statement>,
     stop: &Stop,
 ) -> Result<Vec<StatementResult>> {
     let result = if stop.is_asked() { Err(SqlError::abandoned()) } else { reader.read(statements) };

@@ -283,7 +283,7 @@ fn attempt(
     begin(connection, file, || group.iter().any(|job| !job.reply.is_closed()))?;
     let results = group
         .iter()
-        .map(|job| job.statements.iter().map(|statement| connection.run(statement)).collect())
+        .map(|job| job.statements.iter().map(|one| connection.run(one.clone())).collect())
         .collect::<Result<Vec<Vec<_>>, SqlError>>()
         .map_err(|e| {
             rollback(connection);
