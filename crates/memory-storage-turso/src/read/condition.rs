@@ -50,6 +50,15 @@ fn join(sql: &mut Sql, list: &[Condition], none: &'static str, word: &'static st
 /// Restricts the metadata `m` to comparisons of one key, which an episode has once: together they are one
 /// range of values.
 pub(super) fn range(sql: &mut Sql, comparisons: &[&Condition]) {
+    bounds(sql, comparisons, true);
+}
+
+/// The same without the lower bounds: the caller has a closer one.
+pub(super) fn range_up(sql: &mut Sql, comparisons: &[&Condition]) {
+    bounds(sql, comparisons, false);
+}
+
+fn bounds(sql: &mut Sql, comparisons: &[&Condition], lower: bool) {
     for comparison in comparisons {
         let Some(key) = key(comparison) else {
             sql.push(" AND FALSE");
@@ -58,12 +67,18 @@ pub(super) fn range(sql: &mut Sql, comparisons: &[&Condition]) {
         sql.bind(" AND m.key = ", text(key));
         match comparison {
             Condition::Compare { how, value, .. } => {
-                sql.bind(operator(*how), metadata_value(value));
+                if lower || !matches!(how, Comparison::Greater | Comparison::GreaterOrEqual) {
+                    sql.bind(operator(*how), metadata_value(value));
+                }
                 // The engine goes by one bound at either end, so there must be no looser one.
-                open_end(sql, *how, value, |end| !is_bounded(comparisons, end, value));
+                open_end(sql, *how, value, |end| {
+                    (lower || end == End::Upper) && !is_bounded(comparisons, end, value)
+                });
             }
             Condition::StartsWith { prefix, .. } => {
-                sql.bind(" AND m.value >= ", text(prefix));
+                if lower {
+                    sql.bind(" AND m.value >= ", text(prefix));
+                }
                 match after_all_with(prefix) {
                     Some(end) => sql.bind(" AND m.value < ", Value::Text(end)),
                     None => sql.push(" AND m.value < ").push(FIRST_BOOLEAN),
@@ -75,7 +90,7 @@ pub(super) fn range(sql: &mut Sql, comparisons: &[&Condition]) {
 }
 
 /// The key of a comparison; of anything else none.
-fn key(comparison: &Condition) -> Option<&str> {
+pub(super) fn key(comparison: &Condition) -> Option<&str> {
     match comparison {
         Condition::Compare { key, .. }
         | Condition::StartsWith { key, .. }

@@ -1,5 +1,7 @@
 //! Composing a WHERE clause from constant fragments, every value bound.
 
+use std::ops::Range;
+
 use memory_core::store::{Filter, Scope};
 
 use crate::batch::{Statement, Value};
@@ -33,6 +35,18 @@ impl Sql {
         self.text.push_str(fragment);
         self.text.push('?');
         self.text.push_str(&self.params.len().to_string());
+        self
+    }
+
+    /// Where the next fragment will begin.
+    pub(crate) fn mark(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Adds what was written there once more, with the same parameters and `to` for `from`.
+    pub(crate) fn repeat(&mut self, there: Range<usize>, from: &str, to: &str) -> &mut Self {
+        let again = self.text.get(there).unwrap_or_default().replace(from, to);
+        self.text.push_str(&again);
         self
     }
 

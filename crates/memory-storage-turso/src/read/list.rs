@@ -5,7 +5,7 @@ use std::sync::Arc;
 use memory_core::store::{Filter, ListQuery, Page, Scope};
 use memory_core::{Condition, Result, Timestamp};
 
-use super::condition::{Way, range, test, ways};
+use super::condition::{Way, key, range, range_up, test, ways};
 use super::episodes::{CANDIDATES, FROM_EPISODES, page_episodes, page_rows};
 use super::filter::{Sql, filter, scope};
 use super::{cursor, page_limit};
@@ -19,6 +19,9 @@ const FEW: i64 = 2000;
 /// Few means: reading and sorting them all (n rows) costs no more than walking through time until the
 /// page is full (`limit * episodes / n` rows), and a row of either costs about the same.
 const PER_PAGE: i64 = 4;
+
+/// Values that a range may have for its episodes to be read in the order of time, value beside value.
+const FEW_VALUES: i64 = 16;
 
 const NEWEST_FIRST: &str = " ORDER BY e.started_at DESC, e.id DESC LIMIT +";
 
@@ -90,17 +93,34 @@ impl<'q> Listing<'q> {
             return;
         }
         self.choose(sql, &ways);
+        let spread = ways.iter().position(|way| in_order.is_none() && self.is_range(way));
+        if let Some(way) = spread.and_then(|i| ways.get(i)) {
+            self.spread(sql, way);
+        }
         sql.push(", ").push(CANDIDATES);
-        for (way, i) in ways.iter().zip(0..) {
+        for (i, way) in ways.iter().enumerate() {
             sql.push("SELECT * FROM (");
             self.by_value(sql, way);
             sql.push(NEWEST_FIRST);
-            sql.bind("(SELECT count(*) FROM chosen WHERE way = ", Value::Integer(i));
-            sql.bind(") * ", self.one_more.clone()).push(") UNION ALL ");
+            sql.bind("(SELECT count(*) FROM chosen WHERE way = ", Value::Integer(i as i64));
+            sql.push(if spread == Some(i) {
+                ") * (SELECT NOT few FROM spread) * "
+            } else {
+                ") * "
+            });
+            sql.bind("", self.one_more.clone()).push(") UNION ALL ");
+            if spread == Some(i) {
+                self.by_spread_values(sql, way, i);
+                sql.push(" UNION ALL ");
+            }
         }
-        // Nothing when there is a way that leads to few.
+        // Nothing when there is a way that leads to few, or one of few values.
         let page = |sql: &mut Sql| {
-            sql.push("(SELECT count(*) = 0 FROM chosen)").bind(" * ", self.one_more.clone());
+            sql.push(match spread {
+                Some(_) => "(SELECT NOT few FROM spread) * (SELECT count(*) = 0 FROM chosen)",
+                None => "(SELECT count(*) = 0 FROM chosen)",
+            });
+            sql.bind(" * ", self.one_more.clone());
         };
         sql.push("SELECT * FROM (");
         match in_order {
@@ -127,6 +147,50 @@ impl<'q> Listing<'q> {
         sql.bind(") WHERE n < ", Value::Integer(FEW));
         sql.bind(" AND n * n < ", Value::Integer(PER_PAGE * self.limit as i64));
         sql.push(" * (SELECT coalesce(max(rid), 0) + 1 FROM episodes) ORDER BY n LIMIT 1)");
+    }
+
+    /// True when a way is one range of values, each in the order of time.
+    fn is_range(&self, way: &Way<'_>) -> bool {
+        way.ranges.len() == 1
+            && !way.is_of_values()
+            && matches!(self.query.scope, Scope::Project(_))
+    }
+
+    /// The values of a range, each found from the one before it, and whether they are few.
+    fn spread(&self, sql: &mut Sql, way: &Way<'_>) {
+        let Some(comparisons) = way.ranges.first() else { return };
+        let next = "(SELECT m.value FROM episode_metadata m WHERE TRUE";
+        sql.push(", present (n, value) AS MATERIALIZED (SELECT 0, ").push(next);
+        range(sql, comparisons);
+        self.in_project(sql);
+        sql.push(" ORDER BY m.value LIMIT 1) UNION ALL SELECT n + 1, ").push(next);
+        sql.push(" AND m.value > present.value");
+        range_up(sql, comparisons);
+        self.in_project(sql);
+        sql.push(" ORDER BY m.value LIMIT 1) FROM present WHERE present.value IS NOT NULL");
+        sql.bind(" AND n < ", Value::Integer(FEW_VALUES));
+        sql.push("), spread (few) AS MATERIALIZED (SELECT count(value) <= ");
+        sql.bind("", Value::Integer(FEW_VALUES)).push(" FROM present)");
+    }
+
+    /// The episodes of each of the values side by side: the engine merges them by time and reads no
+    /// more of each than the page takes.
+    fn by_spread_values(&self, sql: &mut Sql, way: &Way<'_>, i: usize) {
+        let key = way.ranges.iter().flatten().find_map(|comparison| key(comparison));
+        sql.push("SELECT * FROM (");
+        let mark = sql.mark();
+        sql.push("SELECT e.rid, m.started_at, e.id, e.text_bytes FROM episode_metadata m ");
+        sql.push("CROSS JOIN episodes e ON e.rid = m.episode WHERE TRUE");
+        sql.bind(" AND m.key = ", text(key.unwrap_or_default()));
+        sql.push(" AND m.value = (SELECT value FROM present LIMIT 1 OFFSET 0)");
+        self.in_time(sql, &way.rest);
+        let end = sql.mark();
+        for n in 1..FEW_VALUES {
+            sql.push(" UNION ALL ").repeat(mark..end, "OFFSET 0)", &format!("OFFSET {n})"));
+        }
+        sql.push(" ORDER BY 2 DESC, 3 DESC LIMIT +(SELECT few FROM spread) * ");
+        sql.bind("(SELECT count(*) = 0 FROM chosen WHERE way <> ", Value::Integer(i as i64));
+        sql.bind(") * ", self.one_more.clone()).push(")");
     }
 
     /// The rows of the index on a way.
@@ -179,6 +243,14 @@ impl<'q> Listing<'q> {
         sql.push("SELECT e.rid, m.started_at, e.id, e.text_bytes FROM episode_metadata m ");
         sql.push("CROSS JOIN episodes e ON e.rid = m.episode WHERE TRUE");
         range(sql, value);
+        self.in_time(sql, &way.rest);
+        sql.push(NEWEST_OF_VALUE_FIRST);
+        page(sql);
+    }
+
+    /// Restricts the metadata `m` to the project and to the time that is asked for, and its episodes to
+    /// the rest.
+    fn in_time(&self, sql: &mut Sql, rest: &[&Condition]) {
         self.in_project(sql);
         let filter = &self.query.filter;
         if let Some(since) = filter.since {
@@ -190,9 +262,7 @@ impl<'q> Listing<'q> {
         if let Some((at, _)) = &self.after {
             sql.bind(" AND m.started_at <= ", Value::Integer(at.0));
         }
-        self.restrict(sql, &way.rest);
-        sql.push(NEWEST_OF_VALUE_FIRST);
-        page(sql);
+        self.restrict(sql, rest);
     }
 
     fn by_time(&self, sql: &mut Sql, condition: Option<&Condition>) {

@@ -306,6 +306,24 @@ async fn the_newest_with_a_value_are_read_in_order() {
     assert_eq!(count(&plan, "USE TEMP B-TREE FOR ORDER BY"), 1, "that of the page: {plan:#?}");
 }
 
+/// A range of few values is read value beside value, in order: only what began at the same moment is
+/// sorted. Each value is found by where the one before it ends.
+#[tokio::test]
+async fn the_newest_of_few_values_are_merged_in_order() {
+    let by_value = "SEARCH m USING COVERING INDEX episode_metadata_by_value \
+                    (key=? AND value=? AND project=?)";
+    for condition in
+        ["repo STARTS WITH api", "n > 4 AND n <= 9 AND NOT green = true", "repo EXISTS"]
+    {
+        let plan = plan_of(condition, Scope::Project("p".into())).await;
+        assert_eq!(count(&plan, by_value), 16, "{plan:#?}");
+        assert_eq!(count(&plan, "MERGE (UNION ALL)"), 15, "{plan:#?}");
+        assert_eq!(count(&plan, "USE TEMP B-TREE FOR LAST TERM OF ORDER BY"), 16, "{plan:#?}");
+    }
+    let one_value = plan_of("n > 4 AND green = true", Scope::Project("p".into())).await;
+    assert_eq!(count(&one_value, "MERGE"), 0, "the order of that value is better: {one_value:#?}");
+}
+
 /// Every kind of comparison is one range of the index.
 #[tokio::test]
 async fn comparisons_are_ranges_of_the_index() {

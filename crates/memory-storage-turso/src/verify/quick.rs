@@ -20,6 +20,8 @@ pub(crate) const MAY_BE_SCANNED: &[&str] = &[
     "SCAN page",
     "SCAN candidates",
     "SCAN chosen",
+    "SCAN present",
+    "SCAN spread",
     "SCAN found",
     "SCAN v",
     "SCAN 8-ROW VALUES CLAUSE",

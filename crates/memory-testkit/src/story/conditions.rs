@@ -136,7 +136,13 @@ pub async fn numbers_are_compared_exactly<S: EpisodeStore>(store: &S) {
 pub async fn pages_of_a_condition_hold_everything_once<S: EpisodeStore>(store: &S) {
     let p = project("condition-pages");
     let of = |i: i64| {
-        [("even".to_owned(), MetadataValue::Boolean(i % 2 == 0)), ("n".to_owned(), i.into())].into()
+        let even = MetadataValue::Boolean(i % 2 == 0);
+        [
+            ("even".to_owned(), even),
+            ("n".to_owned(), i.into()),
+            ("level".to_owned(), (i % 4).into()),
+        ]
+        .into()
     };
     let mut episodes: Vec<Episode> = Vec::new();
     for i in 0..60 {
@@ -149,8 +155,18 @@ pub async fn pages_of_a_condition_hold_everything_once<S: EpisodeStore>(store: &
         result.unwrap();
     }
     episodes.sort_by_key(|e| std::cmp::Reverse((e.started_at, e.id)));
-    for text in ["even = true", "n >= 10", "even = true AND n < 40", "n < 5 OR n > 50", "n EXISTS"]
-    {
+    for text in [
+        "even = true",
+        "n >= 10",
+        "even = true AND n < 40",
+        "n < 5 OR n > 50",
+        "n EXISTS",
+        // Of few values, those that are not asked for on either side.
+        "level > 0 AND level <= 2",
+        "level EXISTS AND NOT n < 40",
+        "level > 0 AND level != 2 AND n >= 2",
+        "level > 7",
+    ] {
         let condition: Condition = text.parse().unwrap();
         let matching = episodes.iter().filter(|e| condition.matches(&e.metadata)).map(|e| e.id);
         let expected: Vec<EpisodeId> = matching.collect();
