@@ -29,6 +29,7 @@ pub(crate) const ALL: &[Long] = &[
     long("memory-mcp", "mcp_stdio", "kill::what_a_server_acknowledged_survives_kill_9_of_the_client"),
     long("memory-mcp", "mcp_stdio", "kill::what_the_outbox_acknowledged_survives_kill_9"),
     long("memory-mcp", "mcp_stdio", "kill::an_import_cut_short_by_kill_9_is_completed_by_the_next"),
+    long("memory-mcp", "mcp_stdio", "kill::a_consolidation_cut_short_by_kill_9_is_completed_by_the_next"),
     long("memory-storage", "pending", "pending::kill::acknowledged_writes_survive_the_kill_of_their_writer"),
     long("memory-storage-turso", "local", "local::kill::acknowledged_episode_survives_kill"),
     long("memory-storage-turso", "whole", "whole::kill::a_killed_restore_leaves_the_old_content_or_the_new_one_whole"),

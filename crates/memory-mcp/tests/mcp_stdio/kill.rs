@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use memory_core::EpisodeId;
 use memory_core::record::Record;
 use memory_testkit::generate::{self, Random};
 use memory_testkit::rounds::Rounds;
@@ -199,4 +200,97 @@ fn an_import_cut_short_by_kill_9_is_completed_by_the_next() {
     }
     println!("{cut} imports cut short, {there} records there before the next");
     assert!(cut > 0, "no kill came before the end");
+}
+
+/// The files of a memory that nobody has open.
+fn copied(from: &World) -> World {
+    let world = World::on_a_file();
+    for file in std::fs::read_dir(from.data.path()).unwrap() {
+        let file = file.unwrap();
+        if file.file_type().unwrap().is_file() {
+            std::fs::copy(file.path(), world.data.path().join(file.file_name())).unwrap();
+        }
+    }
+    world
+}
+
+/// Three hundred runs, and each of them once more a week later.
+fn runs_and_their_repetitions() -> String {
+    let week = 7 * 86_400 * 1_000_000;
+    let runs = (0..300).flat_map(|n| {
+        let first = generate::episode(4, n, 1000);
+        let mut again = first.clone();
+        again.id = EpisodeId::derive(&[b"again", first.id.as_bytes()]);
+        again.started_at.0 += week;
+        again.ended_at.iter_mut().for_each(|at| at.0 += week);
+        [first, again]
+    });
+    runs.map(|e| Record::Episode(Box::new(e)).to_line().unwrap() + "\n").collect()
+}
+
+/// An export without the times at which something was archived, and the ids of what was.
+fn consolidated(export: &str) -> (Vec<Value>, Vec<Value>) {
+    let mut archived = Vec::new();
+    let mut records = records(export);
+    for record in &mut records {
+        let fields = record.as_object_mut().unwrap();
+        if fields.remove("archived_at").is_some_and(|at| !at.is_null()) {
+            archived.push(fields["id"].clone());
+        }
+        if fields["kind"] == "relation" {
+            fields.remove("at");
+        }
+    }
+    (records, archived)
+}
+
+/// Cut off anywhere, a consolidation has archived whole episodes, each with the run that it repeats, and
+/// run again it completes.
+#[test]
+fn a_consolidation_cut_short_by_kill_9_is_completed_by_the_next() {
+    let scene = TempDir::new().unwrap();
+    let file = scene.path().join("runs.jsonl");
+    std::fs::write(&file, runs_and_their_repetitions()).unwrap();
+    let before = World::on_a_file();
+    before.run(&["import", file.to_str().unwrap()]);
+    let (stored, none) = consolidated(&before.run(&["export"]));
+    assert_eq!(none.len(), 0);
+    let whole = copied(&before);
+    let started = Instant::now();
+    whole.run(&["consolidate"]);
+    let took = started.elapsed();
+    let (expected, all) = consolidated(&whole.run(&["export"]));
+    assert_eq!(all.len(), 300);
+    let name = "a_consolidation_cut_short_by_kill_9_is_completed_by_the_next";
+    let (mut early, mut middle) = (0, 0);
+    for mut round in Rounds::new(name, 8, 50) {
+        let world = copied(&before);
+        let mut command = binary(world.data.path(), &["consolidate"]);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        std::thread::sleep(took * round.random.below(1000) as u32 / 1000);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let (mut left, archived) = consolidated(&world.run(&["export"]));
+        early += usize::from(archived.len() < all.len());
+        middle += usize::from((1..all.len()).contains(&archived.len()));
+        for id in &archived {
+            assert!(all.contains(id), "{id} repeats nothing");
+            let noted = |r: &Value| r["relation"] == "duplicates" && r["from"] == *id;
+            assert!(left.iter().any(noted), "{id} is archived, and not said why");
+        }
+        left.retain(|record| record["kind"] != "relation");
+        assert_eq!(left.len(), stored.len());
+        for (now, then) in left.iter_mut().zip(&stored) {
+            if archived.contains(&now["id"]) {
+                now["version"] = then["version"].clone();
+            }
+            assert_eq!(now, then, "it was changed by more than the archiving");
+        }
+        world.run(&["verify", "--json"]);
+        world.run(&["consolidate"]);
+        assert!(consolidated(&world.run(&["export"])) == (expected.clone(), all.clone()));
+    }
+    println!("{early} consolidations cut short, {middle} of them between two pages");
+    assert!(early > 0, "no kill came before the end");
 }
