@@ -5,7 +5,6 @@ use memory_core::store::{AppendSteps, Write};
 use memory_core::{Episode, Error, Result, Step, Timestamp};
 
 use super::entry::{encode, small};
-use super::outbox::CLOSING_US;
 use super::{PendingFile, Target, at, id, limit};
 use crate::batch::{Statement, Value};
 use crate::columns::Columns;
@@ -45,8 +44,6 @@ pub enum Journaling {
     },
     /// They must go to the database: its answer is needed, or something else has to go first.
     NotHere,
-    /// The episode is being completed or forgotten; it will soon be known whether it was.
-    Closing,
 }
 
 /// Another process may know a later state.
@@ -77,8 +74,7 @@ SELECT (SELECT state FROM entries WHERE target = ?1 AND write_id = ?3),
     h.version + (SELECT count(*) FROM entries
         WHERE target = ?1 AND episode = ?2 AND state IN ('journaled', 'queued')),
     h.steps + (SELECT coalesce(sum(steps), 0) FROM entries
-        WHERE target = ?1 AND episode = ?2 AND state IN ('journaled', 'queued')),
-    h.closed_until BETWEEN ?4 AND ?5
+        WHERE target = ?1 AND episode = ?2 AND state IN ('journaled', 'queued'))
 FROM heads h WHERE h.target = ?1 AND h.episode = ?2";
 
 const WAS_ACCEPTED: &str = "\
@@ -126,18 +122,16 @@ impl PendingFile {
             limit(self.max_entries),
             limit(self.max_bytes),
         ];
-        let closing = at(Timestamp(now.0.saturating_add(CLOSING_US)));
         let statements = vec![
             Statement::new(NOTE_HEAD, note),
             Statement::new(PUT, put),
-            Statement::new(STATUS, vec![target, episode, write_id, at(now), closing]),
+            Statement::new(STATUS, vec![target, episode, write_id]),
         ];
         let status = self.write(statements).await?.pop();
         let mut row = Columns::first_of(status.into_iter().collect())?;
         let state = row.optional_text()?;
         let (version, steps) = (row.unsigned()?, small(row.unsigned()?));
         Ok(match state.as_deref() {
-            None if row.boolean()? => Journaling::Closing,
             None | Some("conflict") => Journaling::NotHere,
             Some(_) => Journaling::Kept { version, steps },
         })

@@ -10,10 +10,13 @@ use crate::batch::{Statement, Value};
 use crate::columns::Columns;
 
 /// How long a completion may be under way before its announcement is void: its process is gone.
-pub(super) const CLOSING_US: i64 = 60 * 1_000_000;
+const CLOSING_US: i64 = 60 * 1_000_000;
 
-/// How long no step is journaled after a completion that came too late: it is about to be tried again.
-const HELD_US: i64 = 2 * 1_000_000;
+/// How long no step is journaled after a completion that came too late: most are tried again at once.
+const HELD_US: i64 = 1_000_000;
+
+/// How long after its announcement a completion is worth waiting for.
+const YOUNG_US: i64 = 5 * 1_000_000;
 
 /// What became of the announcement that an episode is about to be completed or forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +72,11 @@ SELECT ?1, ?2, 0, 0, 0, ?4, ?5
 WHERE NOT EXISTS (SELECT 1 FROM entries e
     WHERE e.target = ?1 AND e.episode = ?2 AND e.seq > ?3 AND e.state IN ('journaled', 'queued'))
 ON CONFLICT (target, episode) DO UPDATE SET closed_until = excluded.closed_until, at = excluded.at";
+
+/// Announced lately, by whichever clock, or held. What is closed for good is so for far longer.
+const IS_CLOSING: &str = "\
+SELECT 1 FROM heads WHERE target = ?1 AND episode = ?2
+    AND (closed_until BETWEEN ?3 AND ?4 OR closed_until BETWEEN ?5 AND ?6)";
 
 const CLOSE_UNTIL: &str = "\
 UPDATE heads SET closed_until = ?3 WHERE target = ?1 AND episode = ?2";
@@ -193,8 +201,8 @@ impl PendingFile {
         rows.into_iter().map(|row| Ok(EpisodeId::from_bytes(Columns::new(row).id()?))).collect()
     }
 
-    /// Announces that an episode is about to be completed or forgotten: steps that come now go to
-    /// the database, whose answer is exact. `last` is the last entry the caller knows of.
+    /// Announces that an episode is about to be completed or forgotten: steps that come now are not
+    /// journaled. `last` is the last entry the caller knows of.
     pub async fn announce_closing(
         &self,
         target: Target,
@@ -207,6 +215,20 @@ impl PendingFile {
         let results = self.write(vec![Statement::new(CLOSE, params)]).await?;
         let announced = results.first().is_some_and(|result| result.affected > 0);
         Ok(if announced { Closing::Announced } else { Closing::Overtaken })
+    }
+
+    /// True while it will soon be known whether an episode is completed or forgotten.
+    pub async fn is_closing(
+        &self,
+        target: Target,
+        episode: EpisodeId,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let after = |us: i64| at(Timestamp(now.0.saturating_add(us)));
+        let (held, announced) = ([0, HELD_US], [CLOSING_US - YOUNG_US, 2 * CLOSING_US]);
+        let mut params = vec![target.value(), id(episode)];
+        params.extend([held, announced].concat().into_iter().map(after));
+        Ok(!self.read(Statement::new(IS_CLOSING, params)).await?.is_empty())
     }
 
     /// Ends what [`announce_closing`](Self::announce_closing) began for some episodes, and settles

@@ -53,9 +53,11 @@ pub(super) fn range(sql: &mut Sql, comparisons: &[&Condition]) {
     bounds(sql, comparisons, true);
 }
 
-/// The same without the lower bounds: the caller has a closer one.
-pub(super) fn range_up(sql: &mut Sql, comparisons: &[&Condition]) {
-    bounds(sql, comparisons, false);
+/// The ends of that range alone; without the lower ones when the caller has a closer one. What lies
+/// between and is excluded is not.
+pub(super) fn ends(sql: &mut Sql, comparisons: &[&Condition], lower: bool) {
+    let between: Vec<_> = comparisons.iter().copied().filter(|c| !is_unequal(c)).collect();
+    bounds(sql, &between, lower);
 }
 
 fn bounds(sql: &mut Sql, comparisons: &[&Condition], lower: bool) {
@@ -90,7 +92,7 @@ fn bounds(sql: &mut Sql, comparisons: &[&Condition], lower: bool) {
 }
 
 /// The key of a comparison; of anything else none.
-pub(super) fn key(comparison: &Condition) -> Option<&str> {
+fn key(comparison: &Condition) -> Option<&str> {
     match comparison {
         Condition::Compare { key, .. }
         | Condition::StartsWith { key, .. }

@@ -46,37 +46,53 @@ impl<D: EpisodeStore> Buffered<D> {
         if append.steps.is_empty() || !valid || self.was_sent(append.write_id) {
             return Ok(None);
         }
-        let known = match self.known(&append.scope, append.id) {
-            Some(known) => known,
-            None => {
-                let found = self.durable.get(&append.scope, &[append.id]).await?;
-                let Some(found) = found.into_iter().next().flatten() else { return Ok(None) };
-                self.learn(&found);
-                found
-            }
-        };
-        let target = self.identified().await?;
-        if !known.is_running() {
-            let (version, steps) = (known.version, known.steps.len() as u32);
-            let accepted = self.file.was_accepted(target, append).await?;
-            return Ok(accepted.then_some(Written { version, steps, kept: Kept::Stored }));
-        }
         let patience = Instant::now() + PATIENCE;
         loop {
+            let known = match self.known(&append.scope, append.id) {
+                Some(known) => known,
+                None => {
+                    let found = self.durable.get(&append.scope, &[append.id]).await?;
+                    let Some(found) = found.into_iter().next().flatten() else { return Ok(None) };
+                    self.learn(&found);
+                    found
+                }
+            };
+            let target = self.identified().await?;
+            if !known.is_running() {
+                let (version, steps) = (known.version, known.steps.len() as u32);
+                let accepted = self.file.was_accepted(target, append).await?;
+                return Ok(accepted.then_some(Written { version, steps, kept: Kept::Stored }));
+            }
             match self.file.journal(target, Head::of(&known), append, self.now()).await {
                 Ok(Journaling::Kept { version, steps }) => {
                     self.wake.notify_one();
                     return Ok(Some(Written { version, steps, kept: Kept::Journaled }));
                 }
-                // Sent to the database they would overtake the completion again and again.
-                Ok(Journaling::Closing) if Instant::now() < patience => sleep(LOOK_AGAIN).await,
-                Ok(Journaling::NotHere | Journaling::Closing) => return Ok(None),
+                // Sent to the database they would overtake a completion again and again.
+                Ok(Journaling::NotHere) if self.outwaited(target, append.id, patience).await? => {
+                    // It may have found out more than is known here.
+                    self.unlearn(append.id);
+                }
+                Ok(Journaling::NotHere) => return Ok(None),
                 Err(error) => {
                     tracing::warn!(%error, "steps cannot be journaled and go to the database");
                     return Ok(None);
                 }
             }
         }
+    }
+
+    /// Waits while an episode is being completed or forgotten. False: it is not, or that took too long.
+    async fn outwaited(&self, target: Target, id: EpisodeId, patience: Instant) -> Result<bool> {
+        let mut waited = false;
+        while self.file.is_closing(target, id, self.now()).await? {
+            if Instant::now() >= patience {
+                return Ok(false);
+            }
+            sleep(LOOK_AGAIN).await;
+            waited = true;
+        }
+        Ok(waited)
     }
 
     /// What waits for these episodes, and for which database.
