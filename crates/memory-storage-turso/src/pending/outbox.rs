@@ -12,11 +12,9 @@ use crate::columns::Columns;
 /// How long a completion may be under way before its announcement is void: its process is gone.
 const CLOSING_US: i64 = 60 * 1_000_000;
 
-/// How long no step is journaled after a completion that came too late: most are tried again at once.
-const HELD_US: i64 = 1_000_000;
-
-/// How long after its announcement a completion is worth waiting for.
-const YOUNG_US: i64 = 5 * 1_000_000;
+/// How long after its announcement a completion is worth waiting for; and for the next attempt, how long
+/// after one that came too late. Less would not do where it has thousands of steps to read.
+const WORTH_WAITING_US: i64 = 5 * 1_000_000;
 
 /// What became of the announcement that an episode is about to be completed or forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -225,7 +223,8 @@ impl PendingFile {
         now: Timestamp,
     ) -> Result<bool> {
         let after = |us: i64| at(Timestamp(now.0.saturating_add(us)));
-        let (held, announced) = ([0, HELD_US], [CLOSING_US - YOUNG_US, 2 * CLOSING_US]);
+        let held = [0, WORTH_WAITING_US];
+        let announced = [CLOSING_US - WORTH_WAITING_US, 2 * CLOSING_US];
         let mut params = vec![target.value(), id(episode)];
         params.extend([held, announced].concat().into_iter().map(after));
         Ok(!self.read(Statement::new(IS_CLOSING, params)).await?.is_empty())
@@ -244,7 +243,7 @@ impl PendingFile {
         for (episode, closed) in closings {
             let until = match closed {
                 Closed::Done => now.0.saturating_add(REMEMBERED_US),
-                Closed::Overtaken => now.0.saturating_add(HELD_US),
+                Closed::Overtaken => now.0.saturating_add(WORTH_WAITING_US),
                 Closed::Not => 0,
             };
             let params = vec![target.value(), id(*episode), Value::Integer(until)];

@@ -47,10 +47,12 @@ impl<D: EpisodeStore> Buffered<D> {
             return Ok(None);
         }
         let patience = Instant::now() + PATIENCE;
+        let mut waited = false;
         loop {
             let known = match self.known(&append.scope, append.id) {
-                Some(known) => known,
-                None => {
+                Some(known) if !waited => known,
+                // A completion may have found out more than is known here.
+                _ => {
                     let found = self.durable.get(&append.scope, &[append.id]).await?;
                     let Some(found) = found.into_iter().next().flatten() else { return Ok(None) };
                     self.learn(&found);
@@ -70,8 +72,7 @@ impl<D: EpisodeStore> Buffered<D> {
                 }
                 // Sent to the database they would overtake a completion again and again.
                 Ok(Journaling::NotHere) if self.outwaited(target, append.id, patience).await? => {
-                    // It may have found out more than is known here.
-                    self.unlearn(append.id);
+                    waited = true;
                 }
                 Ok(Journaling::NotHere) => return Ok(None),
                 Err(error) => {
