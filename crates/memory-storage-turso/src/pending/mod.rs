@@ -20,7 +20,7 @@ use memory_core::{EpisodeId, Result, Timestamp};
 
 pub use entry::{Entry, EntryState, Settled, Settlement};
 pub use journal::{Head, Journaling};
-pub use outbox::{Closed, Closing, PendingCounts};
+pub use outbox::{Closed, PendingCounts};
 pub use target::Target;
 
 use crate::batch::{Access, Batch, Statement, StatementResult, Value};

@@ -16,15 +16,6 @@ const CLOSING_US: i64 = 60 * 1_000_000;
 /// after one that came too late. Less would not do where it has thousands of steps to read.
 const WORTH_WAITING_US: i64 = 5 * 1_000_000;
 
-/// What became of the announcement that an episode is about to be completed or forgotten.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Closing {
-    /// No step is journaled from now on.
-    Announced,
-    /// Steps were journaled after the last one the caller knows of.
-    Overtaken,
-}
-
 /// How what was announced ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Closed {
@@ -66,9 +57,7 @@ SELECT (SELECT seq FROM entries WHERE target = ?1 AND write_id = ?2),
 
 const CLOSE: &str = "\
 INSERT INTO heads (target, episode, version, steps, text_bytes, closed_until, at)
-SELECT ?1, ?2, 0, 0, 0, ?4, ?5
-WHERE NOT EXISTS (SELECT 1 FROM entries e
-    WHERE e.target = ?1 AND e.episode = ?2 AND e.seq > ?3 AND e.state IN ('journaled', 'queued'))
+VALUES (?1, ?2, 0, 0, 0, ?3, ?4)
 ON CONFLICT (target, episode) DO UPDATE SET closed_until = excluded.closed_until, at = excluded.at";
 
 /// Announced lately, by whichever clock, or held. What is closed for good is so for far longer.
@@ -200,19 +189,16 @@ impl PendingFile {
     }
 
     /// Announces that an episode is about to be completed or forgotten: steps that come now are not
-    /// journaled. `last` is the last entry the caller knows of.
+    /// journaled. What waits for it is as it will be sent once this returns.
     pub async fn announce_closing(
         &self,
         target: Target,
         episode: EpisodeId,
-        last: u64,
         now: Timestamp,
-    ) -> Result<Closing> {
+    ) -> Result<()> {
         let until = Value::Integer(now.0.saturating_add(CLOSING_US));
-        let params = vec![target.value(), id(episode), limit(last), until, at(now)];
-        let results = self.write(vec![Statement::new(CLOSE, params)]).await?;
-        let announced = results.first().is_some_and(|result| result.affected > 0);
-        Ok(if announced { Closing::Announced } else { Closing::Overtaken })
+        let params = vec![target.value(), id(episode), until, at(now)];
+        self.write(vec![Statement::new(CLOSE, params)]).await.map(drop)
     }
 
     /// True while it will soon be known whether an episode is completed or forgotten.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use memory_core::store::{AppendSteps, EpisodeStore, Kept, Write, Written};
 use memory_core::{Episode, EpisodeId, Error, Result};
-use memory_storage_turso::pending::{Closed, Closing, Entry, EntryState, Head, Journaling, Target};
+use memory_storage_turso::pending::{Closed, Entry, EntryState, Head, Journaling, Target};
 use tokio::time::{Instant, sleep};
 
 use super::buffered::Buffered;
@@ -119,24 +119,16 @@ impl<D: EpisodeStore> Buffered<D> {
         let mut closing = Vec::new();
         for (place, write) in writes.iter().enumerate() {
             let Some(id) = closes(write) else { continue };
-            let own = |waiting: &[Entry]| {
-                waiting.iter().rev().find(|e| e.episode == Some(id)).map(|entry| entry.seq)
-            };
             // Of an episode that nobody here works on, no steps are journaled.
-            if !self.is_known(id) && own(&waiting).is_none() {
-                continue;
+            if self.is_known(id) || waiting.iter().any(|entry| entry.episode == Some(id)) {
+                self.file.announce_closing(target, id, self.now()).await?;
+                closing.push((id, place));
             }
-            loop {
-                let last = own(&waiting).unwrap_or(0);
-                match self.file.announce_closing(target, id, last, self.now()).await? {
-                    Closing::Announced => break,
-                    Closing::Overtaken => {
-                        let ids: Vec<EpisodeId> = writes.iter().flat_map(touched).collect();
-                        waiting = self.file.waiting(target, &ids).await?;
-                    }
-                }
-            }
-            closing.push((id, place));
+        }
+        if !closing.is_empty() {
+            // Some may have been journaled until then.
+            let ids: Vec<EpisodeId> = writes.iter().flat_map(touched).collect();
+            waiting = self.file.waiting(target, &ids).await?;
         }
         Ok(Announced { waiting, closing })
     }
