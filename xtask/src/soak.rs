@@ -16,10 +16,17 @@ pub(crate) struct Long {
     package: &'static str,
     target: &'static str,
     path: &'static str,
+    /// Not begun with fewer minutes left: its rounds tell something only together.
+    minutes: u64,
 }
 
 const fn long(package: &'static str, target: &'static str, path: &'static str) -> Long {
-    Long { package, target, path }
+    Long { package, target, path, minutes: 0 }
+}
+
+/// The soak at work, which cannot be stopped and gone on with.
+const fn whole(long: Long, minutes: u64) -> Long {
+    Long { minutes, ..long }
 }
 
 /// In this order: what finds most in little time first.
@@ -52,7 +59,7 @@ pub(crate) const ALL: &[Long] = &[
     long("memory-mcp", "fuzz", "text::importers"),
     long("memory-mcp", "fuzz", "peers::mcp_messages"),
     long("memory-mcp", "fuzz", "peers::answers_of_a_server"),
-    long("memory-mcp", "mcp_stdio", "soak::a_memory_at_work_stays_as_it_is"),
+    whole(long("memory-mcp", "mcp_stdio", "soak::a_memory_at_work_stays_as_it_is"), 35),
 ];
 
 /// What is asked for on the command line.
@@ -99,6 +106,8 @@ impl Long {
         };
         command.args(["--", "--exact", self.path, "--nocapture"]);
         command.env("TEST_LONG", folder);
+        // What a test needs and cannot have is a failure, not a reason to skip it.
+        command.env("CI", "1");
         // Whole minutes, and at least one: a round is not cut short.
         command.env("TEST_MINUTES", (left.as_secs() / 60).max(1).to_string());
         command
@@ -119,17 +128,20 @@ pub(crate) fn run_long(wanted: &Wanted<'_>) -> io::Result<bool> {
         std::fs::remove_dir_all(&folder)?;
     }
     std::fs::create_dir_all(&folder)?;
+    forget_other_code(&folder)?;
     let end = Instant::now() + Duration::from_secs(wanted.minutes * 60);
     let (mut failed, mut lines) = (0, Vec::new());
     for test in ALL.iter().filter(|test| test.is_wanted(wanted)) {
-        let done = |progress| matches!(progress, Some((done, all)) if done >= all);
         let passed = folder.join(format!("{}.passed", test.name()));
         let left = end.saturating_duration_since(Instant::now());
         let mut verdict = "ok";
         let mut took = 0.0;
-        if !passed.exists() && !done(test.progress(&folder)) {
-            if left.is_zero() {
+        if !passed.exists() {
+            if left.is_zero() || left < Duration::from_secs(test.minutes * 60) {
                 verdict = "not begun";
+                if !left.is_zero() {
+                    say(&format!("{} needs {} minutes\n", test.name(), test.minutes))?;
+                }
             } else {
                 let mut ran = 0;
                 let finished = run(&mut test.command(&folder, left), |line| {
@@ -139,7 +151,9 @@ pub(crate) fn run_long(wanted: &Wanted<'_>) -> io::Result<bool> {
                 // A harness that ran no test of this name has shown nothing.
                 if !finished.ok || ran == 0 {
                     (verdict, failed) = ("FAILED", failed + 1);
-                } else if test.progress(&folder).is_none_or(|progress| done(Some(progress))) {
+                    // What failed begins again: its rounds have shown nothing.
+                    let _ = std::fs::remove_file(folder.join(test.name()));
+                } else if test.progress(&folder).is_none_or(|(done, all)| done >= all) {
                     std::fs::write(&passed, "")?;
                 } else {
                     verdict = "goes on";
@@ -158,8 +172,31 @@ pub(crate) fn run_long(wanted: &Wanted<'_>) -> io::Result<bool> {
     if lines.is_empty() {
         say("no long test has such a name\n")?;
     }
-    say("run again to go on; --fresh to begin again; failures are kept in target/soak/failures\n")?;
+    let failures = std::fs::read_to_string(folder.join("failures")).unwrap_or_default();
+    if !failures.is_empty() {
+        say(&format!("failures so far, in target/soak/failures:\n{failures}"))?;
+    }
+    say("run again to go on; --fresh to begin again\n")?;
     Ok(failed == 0 && !lines.is_empty())
+}
+
+/// Drops the progress of other code than this: half of a run of each shows nothing of either.
+fn forget_other_code(folder: &Path) -> io::Result<()> {
+    let mut git = Command::new("git");
+    git.args(["rev-parse", "HEAD:crates"]).current_dir(root());
+    let code = git.output()?.stdout;
+    let of = folder.join("code");
+    let known = std::fs::read(&of).unwrap_or_default();
+    if known != code && !known.is_empty() {
+        say("the code has changed since the last run: beginning again\n")?;
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_file() && path.file_name().is_none_or(|name| name != "failures") {
+                std::fs::remove_file(path)?;
+            }
+        }
+    }
+    std::fs::write(of, code)
 }
 
 fn root() -> PathBuf {

@@ -146,12 +146,20 @@ impl<'a> From<&'a Episode> for EpisodeOut<'a> {
 }
 
 /// An episode in its envelope. The stamp tells one writing of an id from every other.
-pub(crate) fn encode_episode(stamp: u64, episode: &Episode) -> Result<Vec<u8>> {
+///
+/// # Errors
+///
+/// `Invalid` when it cannot be encoded.
+pub fn encode_episode(stamp: u64, episode: &Episode) -> Result<Vec<u8>> {
     encode(&(stamp, EpisodeOut::from(episode)))
 }
 
 /// What [`encode_episode`] wrote.
-pub(crate) fn decode_episode(id: EpisodeId, stored: &[u8]) -> Result<(u64, Episode)> {
+///
+/// # Errors
+///
+/// `Corrupt` when it is anything else.
+pub fn decode_episode(id: EpisodeId, stored: &[u8]) -> Result<(u64, Episode)> {
     let (stamp, episode): (u64, EpisodeIn) = decode(&format_args!("cached episode {id}"), stored)?;
     Ok((stamp, episode.into()))
 }

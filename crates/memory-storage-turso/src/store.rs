@@ -106,9 +106,12 @@ impl TursoStore {
         let (payload, name) = (config.payload, config.url.to_string());
         let (parallel_chunks, upgrade) = (config.parallel_chunks, config.upgrade);
         let weighed = config.weighed_matches;
+        // Without a pipeline each statement that rides along is a request of its own.
+        let rider = config.pipeline.then(Rider::default);
         let transport = Transport::Remote(RemoteTransport::new(config)?);
         let database = Arc::new(Database::new(transport, name, upgrade));
-        Ok(Self::over(database, payload, parallel_chunks, weighed, Arc::default()))
+        let store = Self::over(database, payload, parallel_chunks, weighed, Arc::default());
+        Ok(TursoStore { rider, ..store })
     }
 
     fn over(
@@ -118,7 +121,6 @@ impl TursoStore {
         weighed_matches: usize,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let rider = database.is_remote().then(Rider::default);
         let payloads = Payloads::new(payload);
         let (saves, feed) = (Saves::default(), Mutex::new(None));
         TursoStore {
@@ -129,7 +131,7 @@ impl TursoStore {
             metrics,
             saves,
             feed,
-            rider,
+            rider: None,
         }
     }
 
@@ -213,7 +215,7 @@ impl TursoStore {
         let mut attempts = PAYLOAD_ATTEMPTS;
         loop {
             let batch = read::read(statements()?);
-            let results = if short && self.rider.is_none() {
+            let results = if short && !self.database.is_remote() {
                 self.database.run_short(batch).await?
             } else {
                 self.run(batch, scope).await?
@@ -247,8 +249,8 @@ impl TursoStore {
         Ok(missing.iter().all(|id| known.get(*id).is_some()))
     }
 
-    /// On a file, asks for the dictionaries of projects that are written to for the first time. On a
-    /// server, the answer comes along with the write, and the shipped one serves until then.
+    /// Asks for the dictionaries of projects that are written to for the first time. Where something
+    /// rides along, the answer comes with the write, and the shipped one serves until then.
     async fn know_dictionaries(&self, writes: &[Write]) -> Result<()> {
         if self.rider.is_none() {
             for project in writes.iter().filter_map(saved_project) {

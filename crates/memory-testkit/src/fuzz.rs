@@ -8,19 +8,26 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::generate::Random;
-use crate::rounds::Rounds;
+use crate::rounds::{self, Rounds};
 
 /// Seconds for each target, in continuous integration and in a long run.
 const SECONDS: (u64, u64) = (20, 300);
 
 /// A target that takes longer for one input hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The most memory that this process may ever have had, all targets together, in MiB.
+const MAX_MEMORY: u64 = 1024;
+
+/// Fewer inputs than this a round show nothing.
+const LEAST_INPUTS: u64 = 5;
 
 /// The longest input.
 const MAX_BYTES: usize = 1 << 20;
@@ -59,8 +66,9 @@ const WORDS: [&str; 24] = [
 /// Throws mutations of `corpus` at `target` for as long as the size of the run says. `cases` is a folder
 /// of inputs that once failed, which come first.
 ///
-/// Panics when the target does, or hangs; the input is then in a file below the target directory, to
-/// be put into `cases`.
+/// Panics when the target does; ends the process when it hangs. The input is then in a file below the
+/// target directory, to be put into `cases`. Panics too when this process ever had more than
+/// 1,024 MiB of memory.
 pub fn fuzz(
     name: &'static str,
     cases: &Path,
@@ -78,9 +86,10 @@ pub fn fuzz(
         said.insert(words_of(&run(input)));
     }
     corpus.extend(old);
-    let (seeds, mut inputs) = (corpus.len(), 0_u64);
+    let (seeds, mut inputs, mut rounds) = (corpus.len(), 0_u64, 0);
     for mut round in Rounds::new(name, SECONDS.0, SECONDS.1) {
         let end = Instant::now() + Duration::from_secs(1);
+        rounds += 1;
         while Instant::now() < end {
             let input = mutated(&corpus, &mut round.random);
             inputs += 1;
@@ -93,6 +102,18 @@ pub fn fuzz(
         "{name}: {inputs} inputs from {seeds} seeds, {} different outcomes, no crash, no hang",
         said.len()
     ));
+    assert!(inputs >= LEAST_INPUTS * rounds, "{name}: only {inputs} inputs in {rounds} seconds");
+    let peak = peak_memory(std::process::id());
+    assert!(peak < MAX_MEMORY, "{name}: the process had {peak} MiB");
+}
+
+/// The most memory that a process ever had, in MiB (proc(5), `VmHWM`).
+///
+/// Panics where there is no such process.
+pub fn peak_memory(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its peak");
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of kB") / 1024
 }
 
 /// The words of an outcome: numbers, names of files and what is quoted differ with every input.
@@ -168,7 +189,10 @@ impl Watch {
                 if let Some((since, input)) = now
                     && since.elapsed() > PATIENCE
                 {
-                    say(&format!("{name} hangs with {}", written(name, &input).display()));
+                    let case = format!("{name} hangs with {}\n", written(name, &input).display());
+                    // Not by a macro: the harness keeps what those print, and ends with the process.
+                    let _ = std::io::stderr().write_all(case.as_bytes());
+                    rounds::keep_failure(&case);
                     std::process::abort();
                 }
                 std::thread::sleep(Duration::from_millis(500));

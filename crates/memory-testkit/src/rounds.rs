@@ -70,6 +70,16 @@ impl Rounds {
         rounds
     }
 
+    /// Like [`new`](Self::new) for a test whose rounds tell something only together: a long run of it
+    /// begins anew each time.
+    pub fn together(name: &'static str, ci: u64, long: u64) -> Self {
+        let mut rounds = Rounds::new(name, ci, long);
+        if number("TEST_ROUND").is_none() {
+            rounds.next = 0;
+        }
+        rounds
+    }
+
     /// The folder of a long run, for what goes on from one run to the next.
     pub fn folder(&self) -> Option<&PathBuf> {
         self.folder.as_ref()
@@ -81,7 +91,8 @@ impl Rounds {
     }
 
     fn keep(&self) {
-        if let Some(folder) = &self.folder {
+        // One round alone, repeated, is no progress.
+        if let Some(folder) = self.folder.as_ref().filter(|_| number("TEST_ROUND").is_none()) {
             fs::create_dir_all(folder).expect("the folder of the long run");
             let kept = format!("{} {} {}\n", self.seed, self.next, self.end);
             fs::write(folder.join(self.name), kept).expect("the progress of the long run");
@@ -123,13 +134,19 @@ impl Drop for Rounds {
             return;
         }
         let Rounds { name, seed, next, .. } = self;
-        let case = format!("TEST_SEED={seed} TEST_ROUND={} in {name}\n", *next - 1);
+        let long = if is_long() { "TEST_LONG=target/soak " } else { "" };
+        let case = format!("{long}TEST_SEED={seed} TEST_ROUND={} in {name}\n", *next - 1);
         say(&format!("failed, to be repeated alone with {case}"));
-        if let Some(folder) = &self.folder {
-            let file = fs::File::options().create(true).append(true).open(folder.join("failures"));
-            // The test fails in any case; a panic in a panic would hide why.
-            let _ = file.and_then(|mut file| file.write_all(case.as_bytes()));
-        }
+        keep_failure(&case);
+    }
+}
+
+/// Keeps a line about what failed, in a long run.
+pub fn keep_failure(line: &str) {
+    if let Some(folder) = variable("TEST_LONG").map(PathBuf::from) {
+        let file = fs::File::options().create(true).append(true).open(folder.join("failures"));
+        // The test fails in any case; a panic in a panic would hide why.
+        let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
     }
 }
 

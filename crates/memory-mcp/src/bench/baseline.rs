@@ -2,15 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use memory_core::EpisodeId;
 use memory_core::store::{Changes, EpisodeStore, Scope, Watermark};
 use memory_storage_redb::{Cache, CacheConfig};
-use memory_testkit::trace::synthetic;
 use serde::Serialize;
 
 use super::ratio::Ratio;
 use super::row::Timing;
+use super::rows::zipf_queries;
 use super::workload::id;
 use super::world::{Pair, Side};
 use super::{Bench, ROUND_TRIP};
@@ -145,7 +145,8 @@ async fn steps(bench: &Bench, mut pair: Pair, distance: Option<u64>) -> Result<A
         step("total", 134.0, total),
         step("load again", 0.0, |r| r.again),
         step("load after a restart", 0.0, |r| r.restarted),
-        step("save + load", 0.0, |r| r.insert + r.again),
+        step("save + load, of its own", 0.0, |r| r.insert + r.again),
+        step("save + load, of another's", 0.0, |r| r.insert + r.load),
     ];
     let mut bulk = step("in bulk, episodes/s", 13.0, |r| r.bulk);
     bulk.timing.unit = "/s";
@@ -252,7 +253,8 @@ fn timed_goals(near: &At) -> Vec<Goal> {
         })
     };
     let goals = [
-        goal("save + load", "save + load", "8 times", 8.0),
+        goal("save + load, of its own", "save + load, of its own", "8 times", 8.0),
+        goal("save + load, of another's", "save + load, of another's", "8 times", 8.0),
         goal("save in bulk", "in bulk, episodes/s", "100 times", 100.0),
     ];
     goals.into_iter().flatten().collect()
@@ -260,86 +262,86 @@ fn timed_goals(near: &At) -> Vec<Goal> {
 
 /// Queries, bytes, storage: figures that hardly depend on the machine.
 async fn counted_goals(bench: &Bench) -> Result<Vec<Goal>> {
-    let cut = |name, target, unit, least: f64, on: f64, off: f64| {
+    let cut = |name, target, unit, least: f64, [on, off]: [f64; 2]| {
         let part = 1.0 - on / off;
         let measured = format!("{:.1} % less", part * 100.0);
         Goal { name, target, on, off, unit, measured, met: part >= least }
     };
-    let mb = |bytes: u64| bytes as f64 / 1e6;
-    let pair = Pair::remote(bench, &[], &ALL_OFF).await?;
+    let server = Side::remote(bench, &[]).await?;
+    let queries = zipf_queries(bench, server, &[], &ALL_OFF).await?;
+    let queries = [queries.on, queries.off];
     let count = bench.amount(1_000u64, 60);
-    let mut moved = [0.0; 2];
-    let mut stored = [0.0; 2];
-    for (place, side) in pair.sides().into_iter().enumerate() {
-        let before = side.counts()?;
-        // As the program does it, off too: one at a time, each read back once.
+    let wire = wire(bench, count).await?;
+    let stored = stored(bench, count).await?;
+    let [payloads, files] = [stored.map(|s| s.payloads), stored.map(|s| s.file)];
+    let less = "60 % less";
+    Ok(vec![
+        cut(
+            "requests, zipf 1.2, a cache for a tenth",
+            "85 % less",
+            "per 1,000 reads",
+            0.85,
+            queries,
+        ),
+        cut("bytes on the wire, save and load of its own", less, "MB", 0.60, wire.map(|w| w.own)),
+        cut("bytes on the wire, load of another's", less, "MB", 0.60, wire.map(|w| w.others)),
+        cut("bytes of payloads stored", less, "MB", 0.60, payloads),
+        cut("the whole file, text index included", less, "MB", 0.60, files),
+    ])
+}
+
+/// Megabytes both ways.
+#[derive(Clone, Copy, Default)]
+struct Wire {
+    own: f64,
+    others: f64,
+}
+
+/// As programs do it that save as they go: one at a time, each read back once; then all of them loaded by
+/// another process, one at a time. On, off.
+async fn wire(bench: &Bench, count: u64) -> Result<[Wire; 2]> {
+    let pair = Pair::remote(bench, &[], &ALL_OFF).await?;
+    let mut moved = [Wire::default(); 2];
+    for (moved, side) in moved.iter_mut().zip(pair.sides()) {
+        let bytes = |side: &Side| {
+            Ok::<_, anyhow::Error>(side.counts()?.bytes_up + side.counts()?.bytes_down)
+        };
+        let mb = |bytes: u64| bytes as f64 / 1e6;
+        let before = bytes(side)?;
         for n in 0..count {
             side.save(bench.workload.saves("bytes", n..n + 1)).await?;
             side.get(&[id("bytes", n)]).await?;
         }
-        let did = side.counts()? - before;
-        let payloads = payload_bytes(side, count).await?;
-        if let (Some(moved), Some(stored)) = (moved.get_mut(place), stored.get_mut(place)) {
-            (*moved, *stored) = (mb(did.bytes_up + did.bytes_down), mb(payloads));
-        }
+        moved.own = mb(bytes(side)? - before);
+        let other = side.second(bench, if side.on { &[] } else { &ALL_OFF }).await?;
+        other.at(Duration::ZERO);
+        let before = bytes(&other)?;
+        let ids: Vec<EpisodeId> = (0..count).map(|n| id("bytes", n)).collect();
+        other.get_each(&ids).await?;
+        moved.others = mb(bytes(&other)? - before);
     }
-    let disk = [pair.on.bytes_on_disk(), pair.off.bytes_on_disk()];
-    let [on, off] = zipf_queries(bench).await?;
-    let mut goals = vec![
-        cut("database queries, zipf 1.2", "85 % less", "per 1,000 reads", 0.85, on, off),
-        cut("bytes on the wire, save and load", "60 % less", "MB", 0.60, moved[0], moved[1]),
-        cut("bytes of payloads stored", "60 % less", "MB", 0.60, stored[0], stored[1]),
-    ];
-    if let [Some(on), Some(off)] = disk {
-        let (on, off) = (mb(on), mb(off));
-        goals.push(cut(
-            "whole database, text index and log included",
-            "60 % less",
-            "MB",
-            0.60,
-            on,
-            off,
-        ));
-    }
-    Ok(goals)
+    Ok(moved)
 }
 
-/// Bytes of the payloads as the settings of a side make them.
-async fn payload_bytes(side: &Side, count: u64) -> Result<u64> {
-    let payloads = memory_storage_turso::payload::Payloads::new(side.config.payload);
-    let ids: Vec<EpisodeId> = (0..count).map(|n| id("bytes", n)).collect();
-    let mut bytes = 0;
-    for episode in side.storage()?.get(&Scope::All, &ids).await?.into_iter().flatten() {
-        bytes += payloads.encode_episode(&episode)?.len() as u64;
-    }
-    ensure!(bytes > 0, "nothing was stored");
-    Ok(bytes)
+/// Megabytes.
+#[derive(Clone, Copy, Default)]
+struct Stored {
+    payloads: f64,
+    file: f64,
 }
 
-/// Requests per 1,000 reads of a skewed load, with the default cache and without.
-async fn zipf_queries(bench: &Bench) -> Result<[f64; 2]> {
-    let (warm_up, reads) = bench.amount((10_000, 20_000), (200, 400));
-    let trace = synthetic::zipf("zipf 1.2", 5, 1.2, warm_up + reads);
-    let pair = Pair::remote(bench, &[], &ALL_OFF).await?;
-    let mut per_thousand = [0.0; 2];
-    let highest = trace.keys.iter().max().copied().unwrap_or(0) + 1;
-    let writer = pair.on.second(bench, &[]).await?;
-    writer.fill(bench, "zipf", highest).await?;
-    drop(writer);
-    let keys: Vec<EpisodeId> = trace.keys.iter().map(|key| id("zipf", *key)).collect();
-    let (before, after) = keys.split_at(warm_up);
-    let on = &pair.on;
-    on.get_each(before).await?;
-    let began = on.counts()?;
-    on.get_each(after).await?;
-    per_thousand[0] = (on.counts()? - began).batches as f64 * 1e3 / after.len() as f64;
-    // Off every read is a request; a thousand show it.
-    let some = after.get(..1_000).unwrap_or(after);
-    let bare = on.second(bench, &ALL_OFF).await?;
-    bare.at(Duration::ZERO);
-    let began = bare.counts()?;
-    bare.get_each(some).await?;
-    per_thousand[1] = (bare.counts()? - began).batches as f64 * 1e3 / some.len() as f64;
-    on.at(ROUND_TRIP);
-    Ok(per_thousand)
+/// Of a file, after it was closed: its log is in it then. On, off.
+async fn stored(bench: &Bench, count: u64) -> Result<[Stored; 2]> {
+    let mut pair = Pair::local(bench, &[], &ALL_OFF).await?;
+    pair.fill(bench, "bytes", count).await?;
+    let mut stored = [Stored::default(); 2];
+    for (stored, side) in stored.iter_mut().zip([&mut pair.on, &mut pair.off]) {
+        side.close().await?;
+        let file = libsql::Builder::new_local(side.file()).build().await?.connect()?;
+        let mut rows = file.query("SELECT sum(length(payload)) FROM episodes", ()).await?;
+        let row = rows.next().await?.context("the file gave no sum")?;
+        stored.payloads = row.get::<i64>(0)? as f64 / 1e6;
+        stored.file = std::fs::metadata(side.file())?.len() as f64 / 1e6;
+    }
+    Ok(stored)
 }

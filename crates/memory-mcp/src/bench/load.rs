@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use memory_core::recall::RecallQuery;
 use memory_core::recall::text::query_terms;
 use memory_core::store::{EpisodeStore, Filter, ListQuery, Scope, SearchQuery};
@@ -103,6 +103,9 @@ impl Load {
             (Side::local(bench, &[]).await?, format!("a file below {}", bench.dir.display()))
         };
         let some = |full: usize| bench.amount(if remote { full / 4 } else { full }, 5);
+        let counts = side.storage()?.counts(&Scope::All).await?;
+        let held: u64 = counts.episodes.values().sum();
+        ensure!(held == 0, "{place} holds {held} episodes; a benchmark needs an empty one");
         let stored = bench.amount(2_000, 100);
         side.fill(bench, PROJECT, stored).await?;
         side.at(ROUND_TRIP);

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::ratio::Ratio;
+use super::row::Verdict;
 
 /// A line of the plot: a point, and how far it may be off.
 pub(crate) struct Range {
@@ -20,7 +21,7 @@ pub(crate) struct Range {
 pub(crate) enum Tone {
     Good,
     Bad,
-    /// The range leaves it open.
+    /// Neither, or not known.
     Open,
 }
 
@@ -31,6 +32,15 @@ impl Tone {
             ratio if ratio.low > 1.0 => Tone::Good,
             ratio if ratio.high < 1.0 => Tone::Bad,
             _ => Tone::Open,
+        }
+    }
+
+    /// Of a row's verdict.
+    pub(crate) fn of_verdict(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Pays => Tone::Good,
+            Verdict::Negative => Tone::Bad,
+            Verdict::NoEffect | Verdict::NotMeasured | Verdict::Failed => Tone::Open,
         }
     }
 }

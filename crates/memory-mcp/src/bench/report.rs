@@ -9,6 +9,7 @@ use super::guards::Guard;
 use super::load::{Load, Operation};
 use super::machine::Machine;
 use super::plot::{Axis, Range, Tone, svg};
+use super::ratio::Ratio;
 use super::row::{Outcome, Verdict, number};
 
 /// The plan's kinds of metrics, and where they are in a [`Load`].
@@ -76,9 +77,7 @@ impl Report {
         if let Some(load) = &self.load {
             writeln!(out, "\n### What a user waits for\n\nOn {}.\n", load.place)?;
             operations(out, &load.operations)?;
-            if self.rows.is_empty() {
-                writeln!(out, "\n![Latencies](latency.svg)")?;
-            }
+            writeln!(out, "\n![Latencies](latency.svg)")?;
             metrics(out, load)?;
         }
         if !self.own.is_empty() {
@@ -128,6 +127,7 @@ fn rows(out: &mut String, rows: &[Outcome]) -> std::fmt::Result {
         )?;
     }
     writeln!(out, "\n![On against off](rows.svg)\n")?;
+    not_drawn(out, rows)?;
     for row in rows {
         let words = row.missing.iter().chain(&row.measured.notes);
         let words: Vec<&str> = words.map(String::as_str).collect();
@@ -142,6 +142,27 @@ fn rows(out: &mut String, rows: &[Outcome]) -> std::fmt::Result {
     Ok(())
 }
 
+/// Which rows the plot leaves out, and why.
+fn not_drawn(out: &mut String, rows: &[Outcome]) -> std::fmt::Result {
+    let left_out = rows.iter().filter(|row| ratio(row).is_none());
+    let (unmeasured, counted): (Vec<&Outcome>, Vec<&Outcome>) =
+        left_out.partition(|row| matches!(row.verdict, Verdict::NotMeasured | Verdict::Failed));
+    for (why, rows) in
+        [("they are judged by a count", counted), ("they were not measured", unmeasured)]
+    {
+        if !rows.is_empty() {
+            let ids: Vec<&str> = rows.iter().map(|row| row.id).collect();
+            writeln!(out, "Not drawn, because {why}: {}.\n", ids.join(", "))?;
+        }
+    }
+    Ok(())
+}
+
+/// What the plot draws of a row.
+fn ratio(row: &Outcome) -> Option<Ratio> {
+    row.measured.timing.as_ref()?.ratio
+}
+
 /// The ratio and the times.
 pub(crate) fn measured(row: &Outcome) -> String {
     let Some(timing) = &row.measured.timing else { return "a count".into() };
@@ -153,8 +174,8 @@ pub(crate) fn measured(row: &Outcome) -> String {
 }
 
 /// With two digits where it is about 1.
-fn precise(ratio: &super::ratio::Ratio) -> String {
-    let super::ratio::Ratio { mean, low, high } = ratio;
+fn precise(ratio: &Ratio) -> String {
+    let Ratio { mean, low, high } = ratio;
     let digits = match *mean {
         m if m >= 100.0 => 0,
         m if m >= 10.0 => 1,
@@ -279,14 +300,14 @@ fn rows_plot(rows: &[Outcome]) -> String {
     let ranges: Vec<Range> = rows
         .iter()
         .filter_map(|row| {
-            let ratio = row.measured.timing.as_ref()?.ratio?;
+            let ratio = ratio(row)?;
             Some(Range {
                 label: format!("{} {}", row.id, row.name),
                 told: precise(&ratio),
                 low: ratio.low,
                 mid: ratio.mean,
                 high: ratio.high,
-                tone: Tone::of(&ratio),
+                tone: Tone::of_verdict(row.verdict),
             })
         })
         .collect();
@@ -340,10 +361,107 @@ fn baseline_plot(baseline: &Baseline) -> String {
 pub(crate) fn tally(rows: &[Outcome]) -> String {
     let count = |verdict| rows.iter().filter(|row| row.verdict == verdict).count();
     format!(
-        "{} pay, {} without effect, {} negative, {} not measured",
+        "{} pay, {} without effect, {} negative, {} not measured, {} failed",
         count(Verdict::Pays),
         count(Verdict::NoEffect),
         count(Verdict::Negative),
-        count(Verdict::NotMeasured)
+        count(Verdict::NotMeasured),
+        count(Verdict::Failed)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::row::{Measured, Timing};
+
+    fn row(id: &'static str, verdict: Verdict, ratio: Option<f64>) -> Outcome {
+        let ratio = ratio.map(|mean| Ratio { mean, low: mean * 0.9, high: mean * 1.1 });
+        let timing =
+            ratio.map(|ratio| Timing { unit: "ms", on: 1.0, off: 1.0, ratio: Some(ratio) });
+        Outcome {
+            id,
+            name: "a row",
+            claim: "",
+            switch: String::new(),
+            verdict,
+            met: Vec::new(),
+            differs: None,
+            missing: None,
+            guards: &[],
+            measured: Measured { timing, ..Measured::default() },
+        }
+    }
+
+    fn report(rows: Vec<Outcome>) -> Report {
+        let operation =
+            Operation { name: "get", count: 1, p50: 1.0, p95: 1.0, p99: 2.0, per_s: 1.0 };
+        let load = Load {
+            place: "a file".into(),
+            operations: vec![operation],
+            hit_rate: 1.0,
+            cache: None,
+            pool: Vec::new(),
+            errors: Vec::new(),
+            cpu_s: 0.0,
+            resident_mib: 0.0,
+            mb_written_or_sent: 0.0,
+        };
+        Report {
+            command: String::new(),
+            version: "",
+            machine: Machine::observe(String::new()),
+            workload: String::new(),
+            quick: false,
+            seconds: 0.0,
+            rows,
+            guards: Vec::new(),
+            load: Some(load),
+            own: Vec::new(),
+            baseline: None,
+        }
+    }
+
+    #[test]
+    fn every_plot_is_shown_and_what_it_leaves_out_is_named() {
+        let report = report(vec![
+            row("1.1", Verdict::NotMeasured, None),
+            row("2.1", Verdict::Pays, Some(2.0)),
+            row("4.1", Verdict::Pays, None),
+            row("7.2", Verdict::Negative, None),
+        ]);
+        let (markdown, plots) = (report.markdown(), report.plots());
+        assert_eq!(plots.len(), 2);
+        for (name, _) in &plots {
+            assert_eq!(markdown.matches(&format!("]({name})")).count(), 1, "{name}\n{markdown}");
+        }
+        assert!(markdown.contains("because they are judged by a count: 4.1, 7.2.\n"), "{markdown}");
+        assert!(markdown.contains("because they were not measured: 1.1.\n"), "{markdown}");
+    }
+
+    #[test]
+    fn a_row_is_drawn_by_its_verdict() {
+        let classes =
+            [("good", Verdict::Pays), ("bad", Verdict::Negative), ("open", Verdict::NoEffect)];
+        for (class, verdict) in classes {
+            let svg = rows_plot(&[row("1.1", verdict, Some(2.0))]);
+            assert!(svg.contains(&format!("<line class=\"{class}\"")), "{class}");
+        }
+    }
+
+    #[test]
+    fn numbers_show_what_matters_of_them() {
+        let shown = [
+            (0.0, "0"),
+            (0.000_52, "0.00052"),
+            (0.0048, "0.0048"),
+            (0.012, "0.012"),
+            (-0.000_52, "-0.00052"),
+            (1.234, "1.23"),
+            (250.4, "250"),
+        ];
+        for (value, text) in shown {
+            assert_eq!(number(value), text);
+        }
+    }
 }

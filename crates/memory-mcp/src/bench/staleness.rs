@@ -14,7 +14,7 @@ use memory_core::{Episode, EpisodeId, Outcome, OutcomeKind, Timestamp};
 use memory_storage_redb::{Cache, CacheConfig, RedbMode, Ttl};
 use memory_testkit::generate::Random;
 use memory_testkit::trace::{Trace, synthetic};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// Reads of a trace.
 const READS: usize = 20_000;
@@ -31,11 +31,10 @@ const REST: Duration = Duration::from_secs(240);
 const LIFE: Duration = Duration::from_secs(300);
 
 /// How staleness is bounded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
-    /// The default: by state, and exactly by the feed.
-    StateAndFeed,
+    /// The program: by the budget of its setting, and exactly by the feed.
+    Feed(Ttl),
     /// Every entry lives as long as the bound allows.
     FixedTtl,
     /// The more often it is used, the longer an entry lives, up to the bound.
@@ -43,7 +42,24 @@ pub(crate) enum Way {
 }
 
 impl Way {
-    const ALL: [Way; 3] = [Way::StateAndFeed, Way::FixedTtl, Way::HotLivesLonger];
+    const ALL: [Way; 3] = [Way::Feed(Ttl::ByState), Way::FixedTtl, Way::HotLivesLonger];
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Way::Feed(Ttl::ByState) => "state + feed",
+            Way::Feed(Ttl::Fixed(_)) => "fixed TTL + feed",
+            Way::FixedTtl => "fixed TTL",
+            Way::HotLivesLonger => "hot lives longer",
+        })
+    }
+}
+
+impl Serialize for Way {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 /// One line of the table.
@@ -62,16 +78,12 @@ pub struct Row {
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let way = match self.way {
-            Way::StateAndFeed => "state + feed",
-            Way::FixedTtl => "fixed TTL",
-            Way::HotLivesLonger => "hot lives longer",
-        };
         write!(
             f,
-            "| {} | {} s | {way} | {:.1} % | {:.0} | {:.2} % | {:.0} s |",
+            "| {} | {} s | {} | {:.1} % | {:.0} | {:.2} % | {:.0} s |",
             self.trace,
             self.bound_s,
+            self.way,
             self.hit_percent,
             self.round_trips_per_1000_reads,
             self.stale_percent,
@@ -85,11 +97,10 @@ pub const HEAD: &str = "\
 | trace | bound | staleness by | hits | round trips per 1,000 reads | stale reads | oldest |
 |---|---|---|---|---|---|---|";
 
-/// One trace with one bound, in every way.
-pub(crate) fn agent_sessions(bound: Duration) -> Vec<Row> {
+/// One trace with one bound.
+pub(crate) fn agent_sessions(bound: Duration, way: Way) -> Row {
     let trace = synthetic::agent_sessions(7, READS);
-    let world = World::of(&trace);
-    Way::ALL.map(|way| world.row(trace.name, bound, way)).into()
+    World::of(&trace).row(trace.name, bound, way)
 }
 
 /// Every trace with every bound, in every way.
@@ -191,7 +202,7 @@ impl World {
     fn row(&self, trace: &'static str, bound: Duration, way: Way) -> Row {
         let mut tally = Tally::default();
         match way {
-            Way::StateAndFeed => Reader::new(self, bound).read_all(&mut tally),
+            Way::Feed(ttl) => Reader::new(self, bound, ttl).read_all(&mut tally),
             Way::FixedTtl => self.by_ttl(&mut tally, |_| bound),
             Way::HotLivesLonger => self.by_ttl(&mut tally, |uses| {
                 (bound / 4).mul_f64(1.0 + f64::from(uses).ln_1p()).min(bound)
@@ -250,6 +261,7 @@ struct Reader<'a> {
     world: &'a World,
     cache: Cache,
     bound: Duration,
+    ttl: Ttl,
     start: Instant,
     /// When the feed was last read, and how far.
     confirmed: Option<Duration>,
@@ -257,11 +269,11 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(world: &'a World, bound: Duration) -> Self {
+    fn new(world: &'a World, bound: Duration, ttl: Ttl) -> Self {
         let memory_bytes = 1 << 30;
         let config = CacheConfig { memory_bytes, redb: RedbMode::Off, ..CacheConfig::default() };
         let cache = Cache::open(&config, true);
-        Reader { world, cache, bound, start: Instant::now(), confirmed: None, told: 0 }
+        Reader { world, cache, bound, ttl, start: Instant::now(), confirmed: None, told: 0 }
     }
 
     fn read_all(&mut self, tally: &mut Tally) {
@@ -274,7 +286,7 @@ impl<'a> Reader<'a> {
         let Some(entry) = self.cache.get(&id(key)) else { return self.fetch(now, key, tally) };
         let confirmed = self.confirmed.map(|at| self.start + at);
         let current_at = entry.current_at(confirmed).unwrap_or(self.start);
-        let budget = entry.budget(Ttl::ByState, current_at).min(self.bound);
+        let budget = entry.budget(self.ttl, current_at).min(self.bound);
         let age = (self.start + now).saturating_duration_since(current_at);
         if age < budget {
             tally.hit(self.world.age(key, entry.version(), now));
@@ -334,7 +346,7 @@ mod tests {
         for ways in rows.chunks(3) {
             let best = ways.iter().map(|row| row.hit_percent).fold(0.0, f64::max);
             let default = ways.first().unwrap();
-            assert_eq!(default.way, Way::StateAndFeed);
+            assert_eq!(default.way, Way::Feed(Ttl::ByState));
             assert!(default.hit_percent >= best, "{default}");
             assert!(ways.iter().all(|row| row.oldest_s <= row.bound_s as f64));
         }

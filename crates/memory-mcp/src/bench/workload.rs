@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use memory_core::store::{Save, Write};
 use memory_core::{Episode, EpisodeId, Timestamp, WriteId};
-use memory_testkit::generate;
+use memory_testkit::generate::{self, Random};
 
 use crate::import::{ImportItem, ImportOptions, Importer, plan};
 
@@ -26,9 +26,14 @@ pub(crate) struct Workload {
 impl Workload {
     /// The recorded runs below `data`; without any, generated episodes.
     pub(crate) fn new(data: &Path) -> Result<Self> {
-        let recorded = if data.is_dir() { recorded(data)? } else { Vec::new() };
+        let mut recorded = if data.is_dir() { recorded(data)? } else { Vec::new() };
         if recorded.is_empty() {
             return Ok(Self::generated());
+        }
+        // Files hold one kind of run each; the first so many of a workload are to be like the others.
+        let mut random = Random::new(SEED);
+        for place in (1..recorded.len()).rev() {
+            recorded.swap(place, random.below(place + 1));
         }
         let name = format!("{} recorded runs", recorded.len());
         Ok(Workload { templates: recorded, name })

@@ -529,8 +529,9 @@ pub struct BenchArgs {
     /// Little of everything: shows that it runs, not how well
     #[arg(long)]
     pub quick: bool,
-    /// An empty libSQL server to use, http://HOST:PORT; by default `sqld` is started as needed
-    #[arg(long, value_name = "URL")]
+    /// Measure an empty libSQL server, http://HOST:PORT, instead of a file; what is saved stays there.
+    /// Comparisons start servers of their own (`sqld`, from the PATH)
+    #[arg(long, value_name = "URL", conflicts_with_all = ["ab", "baseline"])]
     pub server: Option<String>,
     /// Another build of this program, for the row that compares two
     #[arg(long, value_name = "FILE")]

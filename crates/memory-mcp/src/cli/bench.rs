@@ -29,6 +29,10 @@ pub(super) async fn run(
         return run_probe(probe, session, out).await;
     }
     let rows = chosen(&args.ab)?;
+    if let Some(dir) = &args.report {
+        // Known before the work, not after it.
+        make(dir)?;
+    }
     let began = Instant::now();
     let bench = prepare(args, session)?;
     let server = bench.servers.as_ref().map_or("no libSQL server".into(), Servers::describe);
@@ -54,7 +58,7 @@ pub(super) async fn run(
     for row in &rows {
         // One that fails is told, the others are measured all the same.
         let outcome = bench.measure(row).await;
-        report.rows.push(outcome.unwrap_or_else(|e| Outcome::missing(row, format!("{e:#}"))));
+        report.rows.push(outcome.unwrap_or_else(|e| Outcome::failed(row, &e)));
     }
     if all {
         report.guards = bench::check_guards(&bench, &report.rows).await.map_err(failed)?;
@@ -74,7 +78,25 @@ pub(super) async fn run(
     if let Some(dir) = &args.report {
         write_report(dir, &report)?;
     }
-    if out.is_json() { out.json(&report) } else { tell(&report, out) }
+    if out.is_json() {
+        out.json(&report)?
+    } else {
+        tell(&report, out)?
+    }
+    verdict(&report)
+}
+
+/// A row that could not be measured, or a risk that is not held off, is a failure of the program.
+fn verdict(report: &Report) -> Result<(), Failure> {
+    let rows = report.rows.iter().filter(|row| row.verdict == bench::Verdict::Failed);
+    let rows = rows.map(|row| format!("row {}", row.id));
+    let risks = report.guards.iter().filter(|guard| !guard.held);
+    let risks = risks.map(|guard| format!("risk \"{}\"", guard.risk));
+    let bad: Vec<String> = rows.chain(risks).collect();
+    if bad.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::failed(format!("failed: {}; the reasons are above", bad.join(", "))))
 }
 
 fn failed(e: anyhow::Error) -> Failure {
@@ -91,13 +113,16 @@ fn command(args: &BenchArgs) -> String {
             command += &format!(" {flag}");
         }
     }
+    if let Some(server) = &args.server {
+        command += &format!(" --server {server}");
+    }
+    if let Some(other) = &args.against {
+        command += &format!(" --against {}", other.display());
+    }
     command
 }
 
 fn chosen(named: &[String]) -> Result<Vec<&'static Row>, Failure> {
-    if named.iter().any(|name| name == "all") {
-        return Ok(ROWS.iter().collect());
-    }
     let find = |name: &String| {
         bench::find(name).ok_or_else(|| {
             let ids: Vec<_> = ROWS.iter().map(|row| row.id).collect();
@@ -106,7 +131,16 @@ fn chosen(named: &[String]) -> Result<Vec<&'static Row>, Failure> {
                 .hint(format!("choose all or one of {}", ids.join(", ")))
         })
     };
-    named.iter().map(find).collect()
+    let is_all = |name: &&String| name.as_str() == "all";
+    let mut rows: Vec<_> =
+        named.iter().filter(|name| !is_all(name)).map(find).collect::<Result<_, _>>()?;
+    if named.iter().any(|name| is_all(&name)) {
+        rows = ROWS.iter().collect();
+    }
+    // Once each.
+    rows.sort_by_key(|row| row.id);
+    rows.dedup_by_key(|row| row.id);
+    Ok(rows)
 }
 
 fn prepare(args: &BenchArgs, session: &Session) -> Result<Bench, Failure> {
@@ -140,7 +174,7 @@ async fn own_database(session: &Session) -> Result<Vec<bench::Operation>, Failur
         return Ok(Vec::new());
     }
     let mut config = session.config().clone();
-    // A benchmark changes nothing.
+    // Not what a benchmark is for.
     config.database.upgrade = Upgrade::Manual;
     let measured = async {
         let storage = HybridStorage::open(config.storage(place)).await?;
@@ -168,14 +202,17 @@ async fn run_probe(probe: &str, session: &Session, out: &mut Output) -> Result<(
     out.line(format_args!("{a} {b}"))
 }
 
+fn make(dir: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(dir)
+        .map_err(|e| Failure::failed(format!("cannot make {}: {e}", dir.display())))
+}
+
 fn write_report(dir: &Path, report: &Report) -> Result<(), Failure> {
     let write = |name: &str, text: &str| {
         let path = dir.join(name);
         std::fs::write(&path, text)
             .map_err(|e| Failure::failed(format!("cannot write {}: {e}", path.display())))
     };
-    std::fs::create_dir_all(dir)
-        .map_err(|e| Failure::failed(format!("cannot make {}: {e}", dir.display())))?;
     write("report.md", &report.markdown())?;
     write("report.json", &serde_json::to_string_pretty(report)?)?;
     for (name, svg) in report.plots() {

@@ -105,7 +105,8 @@ impl Config {
         HybridConfig { database, cache: self.cache_config(), embeddings: self.embeddings_config() }
     }
 
-    fn cache_config(&self) -> CacheConfig {
+    /// What the cache is opened with.
+    pub fn cache_config(&self) -> CacheConfig {
         let Cache {
             memory_bytes,
             disk_bytes,

@@ -26,10 +26,3 @@ fn episodes() -> Vec<Episode> {
     episodes.push(memory_testkit::story::saving::full_episode("fuzz"));
     episodes
 }
-
-/// The most memory that a process ever had, in MiB.
-fn peak_memory(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
-}

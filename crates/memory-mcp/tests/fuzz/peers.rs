@@ -9,12 +9,12 @@ use std::time::Duration;
 use memory_core::store::{Filter, ListQuery, Scope};
 use memory_core::{EpisodeStore, Error};
 use memory_storage_turso::{BreakerConfig, RemoteConfig, RetryConfig, TursoStore};
-use memory_testkit::fuzz::fuzz;
+use memory_testkit::fuzz::{fuzz, peak_memory};
 use memory_testkit::sqld::{Options, Server};
 use memory_testkit::story::{completed, save};
 use serde_json::{Value, json};
 
-use crate::{cases, peak_memory};
+use crate::cases;
 
 /// A server process that must survive everything.
 struct Process {
@@ -33,12 +33,16 @@ impl Process {
         Process { child, output, asked: 0 }
     }
 
-    /// Sends a line, and a ping whose answer shows that the line was dealt with; gives what came before
-    /// that answer.
+    /// Sends a line, and a ping whose answer shows that the line was dealt with; now and then a call of
+    /// a tool, whose answer shows that those are still served. Gives what came before that answer.
     fn send(&mut self, line: &[u8]) -> String {
         self.asked += 1;
         let id = format!("ping {}", self.asked);
-        let ping = request(&id, "ping", json!({}));
+        let ping = if self.asked.is_multiple_of(50) {
+            request(&id, "tools/call", json!({"name": "list_episodes", "arguments": {"limit": 1}}))
+        } else {
+            request(&id, "ping", json!({}))
+        };
         let input = self.child.stdin.as_mut().unwrap();
         input.write_all(&[line, b"\n", ping.as_bytes(), b"\n"].concat()).unwrap();
         let mut before = String::new();
@@ -46,7 +50,11 @@ impl Process {
             let mut line = String::new();
             assert!(self.output.read_line(&mut line).unwrap() > 0, "the server ended");
             let answer: Value = serde_json::from_str(&line).unwrap();
+            // What a panic in a tool is told as.
+            assert!(!line.contains("an internal error"), "{line}");
             if answer["id"] == id.as_str() {
+                let is_tool = self.asked.is_multiple_of(50);
+                assert!(!is_tool || answer["result"]["isError"] == false, "{line}");
                 return before;
             }
             assert_eq!(answer["jsonrpc"], "2.0", "{line}");

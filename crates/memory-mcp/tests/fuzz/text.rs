@@ -21,7 +21,7 @@ fn conditions() {
         let text = String::from_utf8_lossy(input);
         match text.parse::<Condition>() {
             Ok(condition) => {
-                // What is read is written the same, and can be asked of anything.
+                // What is read can be asked of anything.
                 let episode = &episodes()[4];
                 let matches = condition.matches(&episode.metadata);
                 format!("read, {:?}, {matches}", condition.validate().map_err(|e| e.to_string()))

@@ -21,28 +21,34 @@ const IN_FLIGHT: usize = 32;
 /// Answers after which it happens, at most.
 const ANSWERS: usize = 300;
 
-/// Rounds after which the database is looked at; the next one begins with an empty directory, so that
-/// the first start is cut short as well.
-const LOOK_EVERY: u64 = 5;
+/// Kills of a round, after which the database is looked at.
+const KILLS: u64 = 5;
 
 /// A data directory, and the server whose database is used instead of a file.
 struct World {
     data: TempDir,
     database: Option<Database>,
+    /// What `writes.when_offline` says.
+    when_offline: &'static str,
     history: History,
 }
 
 impl World {
     fn on_a_file() -> Self {
-        World { data: TempDir::new().unwrap(), database: None, history: History::default() }
+        let (data, history) = (TempDir::new().unwrap(), History::default());
+        World { data, database: None, when_offline: "refuse", history }
     }
 
     fn on_a_server() -> Option<Self> {
         Some(World { database: Some(Database::start(Options::default())?), ..World::on_a_file() })
     }
 
+    fn with_an_outbox() -> Option<Self> {
+        Some(World { when_offline: "queue", ..World::on_a_server()? })
+    }
+
     fn settings(&self, command: &mut Command) {
-        command.args(["--set", "writes.when_offline=queue"]);
+        command.args(["--set", &format!("writes.when_offline={}", self.when_offline)]);
         if let Some(database) = &self.database {
             command.args(["--database", &database.url()]);
         }
@@ -64,19 +70,20 @@ impl World {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Starts a server, keeps it busy for a moment, kills it, and notes what it acknowledged.
-    fn write_until_killed(&mut self, random: &mut Random) {
+    /// Starts a server, keeps it busy for a moment, kills it, and notes what it acknowledged. The first
+    /// `kill` of a directory comes while the server starts or makes its files.
+    fn write_until_killed(&mut self, random: &mut Random, kill: u64) {
         let mut server = self.serve();
         let history = &mut self.history;
         let mut lanes = Lanes::begin(IN_FLIGHT, &mut server, random, history);
-        // From before its first answer to after many. Answers and not time, so that it is the same on a
-        // slow machine.
-        match random.below(ANSWERS) {
-            0 => std::thread::sleep(Duration::from_millis(random.below(100) as u64)),
-            answers => (0..answers).for_each(|_| {
+        if kill == 0 {
+            std::thread::sleep(Duration::from_millis(random.below(60) as u64));
+        } else {
+            // Answers and not time, so that it is the same on a slow machine.
+            for _ in 0..random.below(ANSWERS) {
                 let response = server.receive();
                 lanes.go_on(&response, &mut server, random, history);
-            }),
+            }
         }
         for response in server.kill() {
             lanes.learn(&response, history);
@@ -114,50 +121,47 @@ pub(crate) fn records(export: &str) -> Vec<Value> {
     export.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Kills in several worlds, one after the other; `between` is what happens to each before a kill.
+/// Each round kills in a world of its own; `between` is what happens to it before a kill.
 fn kill_again_and_again(
     rounds: Rounds,
     new: impl Fn() -> Option<World>,
     between: impl Fn(&mut World, u64),
 ) {
-    let mut world = None;
     let mut episodes = 0;
     for mut round in rounds {
-        let Some(mut here) = world.take().or_else(&new) else { return };
-        between(&mut here, round.number);
-        here.write_until_killed(&mut round.random);
-        if round.number % LOOK_EVERY == LOOK_EVERY - 1 {
-            if let Some(database) = &mut here.database {
-                database.restart();
-            }
-            episodes += here.look();
-        } else {
-            world = Some(here);
+        let Some(mut world) = new() else { return };
+        for kill in 0..KILLS {
+            between(&mut world, kill);
+            world.write_until_killed(&mut round.random, kill);
         }
+        if let Some(database) = &mut world.database {
+            database.restart();
+        }
+        episodes += world.look();
     }
     println!("{episodes} episodes, nothing lost");
 }
 
 #[test]
 fn what_was_acknowledged_survives_kill_9() {
-    let rounds = Rounds::new("what_was_acknowledged_survives_kill_9", 30, 200);
+    let rounds = Rounds::new("what_was_acknowledged_survives_kill_9", 6, 40);
     kill_again_and_again(rounds, || Some(World::on_a_file()), |_, _| ());
 }
 
 #[test]
 fn what_a_server_acknowledged_survives_kill_9_of_the_client() {
-    let rounds = Rounds::new("what_a_server_acknowledged_survives_kill_9_of_the_client", 15, 75);
+    let rounds = Rounds::new("what_a_server_acknowledged_survives_kill_9_of_the_client", 3, 15);
     kill_again_and_again(rounds, World::on_a_server, |_, _| ());
 }
 
 /// With the server there, so that deliveries are cut short; and without it, so that queueing is.
 #[test]
 fn what_the_outbox_acknowledged_survives_kill_9() {
-    let rounds = Rounds::new("what_the_outbox_acknowledged_survives_kill_9", 15, 75);
-    kill_again_and_again(rounds, World::on_a_server, |world, number| {
+    let rounds = Rounds::new("what_the_outbox_acknowledged_survives_kill_9", 3, 15);
+    kill_again_and_again(rounds, World::with_an_outbox, |world, kill| {
         let database = world.database.as_mut().unwrap();
-        // The first round makes the schema.
-        if number % 2 == 1 { database.stop() } else { database.restart() }
+        // The second start makes the schema.
+        if kill % 2 == 0 && kill > 0 { database.stop() } else { database.restart() }
     });
 }
 

@@ -202,7 +202,7 @@ fn a_memory_at_work_stays_as_it_is() {
         .collect();
     let leg = Duration::from_millis(size(8_000, 60_000) as u64);
     let mut legs: Vec<Figures> = Vec::new();
-    for mut round in Rounds::new("a_memory_at_work_stays_as_it_is", 1, 30) {
+    for mut round in Rounds::together("a_memory_at_work_stays_as_it_is", 1, 30) {
         for client in &mut clients {
             client.random = Random::new(round.random.bits());
         }

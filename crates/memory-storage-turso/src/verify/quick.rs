@@ -1,7 +1,7 @@
 //! What can be told of a database in a moment: is the file sound, are rows found by index.
 
 use memory_core::store::{Filter, LessonQuery, ListQuery, Scope, SearchQuery};
-use memory_core::{EpisodeId, Result};
+use memory_core::{Condition, EpisodeId, Result};
 
 use crate::batch::{Access, Batch, Statement, Value};
 use crate::maintenance::Maintenance;
@@ -60,7 +60,7 @@ impl Maintenance {
         Ok(Some(lines.into_iter().filter(|line| line != "ok").collect()))
     }
 
-    /// Steps of the plans for getting, listing, searching and for lessons that read a whole table: an index
+    /// Steps of the plans for getting, listing (by metadata too), searching and for lessons that read a whole table: an index
     /// is missing then, or the statistics that plans are made by are wrong. `None`: a server that does not
     /// explain.
     ///
@@ -112,8 +112,15 @@ fn everyday() -> Result<Vec<Statement>> {
         limit: 5,
     };
     let lessons = LessonQuery { scope: scope.clone(), episodes: vec![id], kinds: vec![], limit: 9 };
-    let mut statements =
-        vec![episodes::get(&scope, &[id]), list::list(&list)?, lessons::lessons(&lessons)];
+    let metadata = Some(Condition::equals("k", 1));
+    let by_metadata =
+        ListQuery { filter: Filter { metadata, ..list.filter.clone() }, ..list.clone() };
+    let mut statements = vec![
+        episodes::get(&scope, &[id]),
+        list::list(&list)?,
+        list::list(&by_metadata)?,
+        lessons::lessons(&lessons),
+    ];
     statements.extend(search::search(&search, search::WEIGHED)?.statements);
     Ok(statements)
 }

@@ -32,7 +32,7 @@ async fn concurrent_writers_share_commits() {
     }
     let commits = store.metrics().commits.get() - before;
     assert_eq!(store.counts(&only(&p)).await.unwrap().episodes["running"], 640);
-    assert!(commits < 640, "{commits} commits for 640 saves");
+    assert!(commits <= 320, "{commits} commits for 640 saves, more than half");
     store.close().await;
     assert_sound(&path).await;
 }

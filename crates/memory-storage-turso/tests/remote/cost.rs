@@ -7,7 +7,7 @@ use memory_core::learning::{Evidence, Lesson, LessonKind};
 use memory_core::recall::RecallQuery;
 use memory_core::store::{Filter, LessonQuery, ListQuery, Save, Scope, Write};
 use memory_core::{Condition, Episode, EpisodeStore, Memory, OutcomeKind, SystemClock};
-use memory_storage_turso::TursoStore;
+use memory_storage_turso::{RemoteConfig, TursoStore};
 use memory_testkit::generate;
 use memory_testkit::proxy::{Counts, FaultProxy};
 use memory_testkit::sqld::{Options, Server};
@@ -16,19 +16,23 @@ use memory_testkit::story::{self, completed, only, save, save_of};
 use crate::config;
 
 struct World {
-    _server: Server,
+    server: Server,
     proxy: FaultProxy,
     store: Arc<TursoStore>,
 }
 
 impl World {
     async fn new() -> Option<Self> {
-        let server = Server::start(Options::default())?;
+        Some(Self::of(Server::start(Options::default())?).await)
+    }
+
+    /// By a proxy that has counted nothing yet.
+    async fn of(server: Server) -> Self {
         let proxy = FaultProxy::start(server.address()).await;
         proxy.set_round_trip(Duration::from_millis(20));
         let store = Arc::new(TursoStore::connect(config(proxy.url())).unwrap());
         store.ready().await.unwrap();
-        Some(World { _server: server, proxy, store })
+        World { server, proxy, store }
     }
 
     /// What `work` cost.
@@ -165,11 +169,31 @@ async fn a_thousand_episodes_are_saved_in_two_requests_and_read_in_chunks_side_b
 
     let mut ids: Vec<_> = episodes.iter().rev().map(|episode| episode.id).collect();
     ids.insert(333, generate::episode(12, 0, 1).id);
+    // The peak is since a proxy's start, and that of the saves is no matter here.
+    let world = World::of(world.server).await;
+    assert_eq!(world.proxy.counts().peak_requests, 1, "nothing was side by side before");
     let (requests, read) = world.requests(world.store.get(&Scope::All, &ids)).await;
     assert_eq!(requests, 5, "250 in each");
+    let peak = world.proxy.counts().peak_requests;
+    assert!(peak >= 2, "{peak} requests at a time");
     let mut read = read.unwrap();
     assert!(read.remove(333).is_none(), "nobody saved it");
     assert!(read.into_iter().flatten().map(Arc::unwrap_or_clone).eq(episodes.into_iter().rev()));
+}
+
+/// A statement that rides along would be a request of its own there.
+#[tokio::test]
+async fn without_a_pipeline_nothing_rides_along() {
+    let Some(world) = World::new().await else { return };
+    let config = RemoteConfig { pipeline: false, ..config(world.proxy.url()) };
+    let plain = TursoStore::connect(config).unwrap();
+    plain.ready().await.unwrap();
+    let episode = completed(&story::project("plain"), "t", OutcomeKind::Success);
+    save(&plain, &episode, 0).await.unwrap();
+    plain.changes(None).await.unwrap();
+    let (requests, read) = world.requests(plain.get(&Scope::All, &[episode.id])).await;
+    assert_eq!(read.unwrap()[0].as_deref(), Some(&episode));
+    assert_eq!(requests, 1);
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ mod process;
 mod remote;
 mod table;
 
+pub(crate) use cache::zipf_queries;
 pub(crate) use table::ROWS;
 
 use super::row::Row;

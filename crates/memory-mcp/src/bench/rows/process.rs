@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use tokio::task::spawn_blocking;
 
 use crate::bench::Bench;
@@ -30,26 +30,47 @@ fn own() -> Result<PathBuf> {
     std::env::current_exe().context("finding this program")
 }
 
+/// Refuses to compare a build with itself.
+fn ensure_another(own: &Path, other: &Path) -> Result<()> {
+    let read =
+        |path: &Path| std::fs::read(path).with_context(|| format!("reading {}", path.display()));
+    ensure!(
+        read(own)? != read(other)?,
+        "--against {} is this very build; the other one is built by `cargo build --release \
+         --no-default-features --target-dir target/plain`",
+        other.display()
+    );
+    Ok(())
+}
+
 pub(super) async fn allocator(bench: &Bench, _row: &Row) -> Result<Measured> {
     let own = own()?;
     let other = bench.against.as_deref().context("there is no other build")?;
+    ensure_another(&own, other)?;
     let mut turns = Turns::default();
     let (mut resident_on, mut resident_off) = (0.0, 0.0);
     let rounds = bench.amount(6, 2);
-    for _ in 0..rounds {
-        let [on, off] = [probe(&own, "work", &[]).await?, probe(other, "work", &[]).await?];
+    for n in 0..rounds {
+        // Each is first every other time.
+        let (on, off) = if n % 2 == 0 {
+            let on = probe(&own, "work", &[]).await?;
+            (on, probe(other, "work", &[]).await?)
+        } else {
+            let off = probe(other, "work", &[]).await?;
+            (probe(&own, "work", &[]).await?, off)
+        };
         let (Some([seconds_on, mib_on]), Some([seconds_off, mib_off])) =
             (on.first_chunk(), off.first_chunk())
         else {
             bail!("a probe printed too little");
         };
         turns.rounds.push((*seconds_on, *seconds_off));
-        resident_on += mib_on / rounds as f64;
-        resident_off += mib_off / rounds as f64;
+        resident_on += mib_on / f64::from(rounds);
+        resident_off += mib_off / f64::from(rounds);
     }
     Ok(Measured {
         timing: Some(turns.timing("s, 20,000 loads and 2,000 saves", 1.0)),
-        figures: vec![Figure::new(
+        figures: vec![Figure::timed(
             "resident at the peak, MiB",
             resident_on,
             resident_off,
@@ -79,8 +100,8 @@ pub(super) async fn resident(bench: &Bench, row: &Row) -> Result<Measured> {
         timing: None,
         figures: vec![
             Figure::new("budget, MiB", *budget_on, *budget_off, Better::Neither),
-            Figure::new("resident, MiB", *mib_on, *mib_off, Better::Lower),
-            Figure::new(
+            Figure::timed("resident, MiB", *mib_on, *mib_off, Better::Lower),
+            Figure::timed(
                 "resident beyond the budget, MiB",
                 mib_on - budget_on,
                 mib_off - budget_off,
