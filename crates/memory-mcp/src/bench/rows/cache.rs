@@ -324,9 +324,11 @@ pub(crate) async fn zipf_queries(
     let (before, after) = keys.split_at(warm_up);
     let every: Vec<u64> = (0..episodes).collect();
     fill_keys(&side, &every).await?;
-    side.reopen_with(on).await?;
+    // Without a cache file, from which others would come while a few are weighed.
+    let on = [on, &["cache.redb=off"]].concat();
+    side.reopen_with(&on).await?;
     let room = format!("cache.memory_bytes={}", room_for(&side, &every, 0.1).await?);
-    side.reopen_with(&[on, &[room.as_str(), "cache.redb=off"]].concat()).await?;
+    side.reopen_with(&[on.as_slice(), &[room.as_str()]].concat()).await?;
     side.get_each(&ids(before)).await?;
     side.at(ROUND_TRIP);
     let mut bare = side.second(bench, off).await?;

@@ -319,7 +319,7 @@ pub(super) async fn jitter(bench: &Bench, row: &Row) -> Result<Measured> {
     );
     let pair = pair(bench, row, 1).await?;
     let mut runs: Vec<[Outage; 2]> = Vec::new();
-    for n in 0..bench.amount(5, 2) {
+    for n in 0..bench.amount(10, 2) {
         let (on, off);
         if n % 2 == 0 {
             on = outage(&pair.on, clients, up, down).await?;
