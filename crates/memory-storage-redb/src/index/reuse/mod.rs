@@ -75,11 +75,6 @@ impl<K: Key, V: Value> Reuse<K, V> {
         }
     }
 
-    fn tick(&mut self) {
-        self.now += 1;
-        self.learned.learn_if_due(self.now, self.held.len());
-    }
-
     /// Takes out what is over the budget, but never the entry at `spared`.
     fn shrink(&mut self, mut spared: Option<usize>) -> Vec<(K, V)> {
         let mut victims = Vec::new();
@@ -98,6 +93,8 @@ impl<K: Key, V: Value> Reuse<K, V> {
     /// The place of the entry of the least worth among a sample; among equals, of the oldest.
     fn victim(&mut self, spared: Option<usize>) -> Option<usize> {
         let all = self.held.len();
+        // Only here is it needed: reads of a cache that is not full do not pay for it.
+        self.learned.learn_if_due(self.now, all);
         let mut worst: Option<(f64, u64, usize)> = None;
         for n in 0..SAMPLE.min(all) {
             let place = if all <= SAMPLE { n } else { self.draw(all) };
@@ -151,7 +148,7 @@ impl<K: Key, V: Value> Evict<K, V> for Reuse<K, V> {
     /// A read that is not answered is counted by the insert that follows it.
     fn get(&mut self, key: &K) -> Option<V> {
         let place = self.place(key)?;
-        self.tick();
+        self.now += 1;
         let (now, held) = (self.now, self.held.len());
         let entry = self.held.get_mut(place)?;
         self.learned.used_again(&mut entry.past, now, held);
@@ -176,7 +173,7 @@ impl<K: Key, V: Value> Evict<K, V> for Reuse<K, V> {
             self.weight -= earlier.weight();
             return self.shrink(Some(place));
         }
-        self.tick();
+        self.now += 1;
         let place = self.held.len();
         let mut past = Past::first(self.now);
         if let Some(Known::Ghost(known)) = self.known.insert(key.clone(), Known::Held(place)) {
